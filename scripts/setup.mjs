@@ -1,0 +1,39 @@
+// Installs and builds what is missing, so that every npm script works straight after a clone.
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** Runs a command in the repository and ends this process with its status when it fails. */
+export function run(command, args, options = {}) {
+  const result = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });
+  if (result.error) throw result.error;
+  if (result.status !== 0) process.exit(result.status ?? 1);
+}
+
+/** Its output goes to stderr, so that `npm start`'s own answer stands alone on stdout. */
+const quiet = { stdio: ['ignore', 2, 2] };
+
+function read(path) {
+  try {
+    return readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** The lock file that node_modules was installed from is kept beside it. */
+export function setup() {
+  const lock = read('package-lock.json');
+  if (read('node_modules/.exhume-installed') !== lock) {
+    run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+      ...quiet,
+      shell: process.platform === 'win32',
+    });
+    writeFileSync(new URL('../node_modules/.exhume-installed', import.meta.url), lock);
+  }
+  run(process.execPath, ['node_modules/typescript/bin/tsc'], quiet);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) setup();

@@ -1,0 +1,6 @@
+// `npm start`: installs, builds, and reads the sample dump (or what follows `--`).
+import { run, setup } from './setup.mjs';
+
+setup();
+const args = process.argv.slice(2);
+run(process.execPath, ['dist/src/cli/main.js', ...(args.length > 0 ? args : ['samples/linux-7.2-panic.kdump'])]);

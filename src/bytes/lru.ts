@@ -1,0 +1,41 @@
+/**
+ * A cache with a budget in bytes, least recently used out first.
+ * Keys are numbers (a pfn, a block index); a Map keeps them in order of use.
+ */
+export class LruCache<V> {
+  private readonly entries = new Map<number, { readonly value: V; readonly bytes: number }>();
+  private used = 0;
+
+  /** @param budget how many bytes of values to hold at the most */
+  constructor(private readonly budget: number) {}
+
+  get(key: number): V | undefined {
+    const entry = this.entries.get(key);
+    if (entry === undefined) return undefined;
+    this.entries.delete(key);
+    this.entries.set(key, entry);
+    return entry.value;
+  }
+
+  /** Keeps a value, and drops the oldest ones until the budget holds. A value over the whole budget is not kept. */
+  set(key: number, value: V, bytes: number): void {
+    const previous = this.entries.get(key);
+    if (previous !== undefined) {
+      this.used -= previous.bytes;
+      this.entries.delete(key);
+    }
+    if (bytes > this.budget) return;
+    this.entries.set(key, { value, bytes });
+    this.used += bytes;
+    for (const [oldest, entry] of this.entries) {
+      if (this.used <= this.budget) break;
+      this.entries.delete(oldest);
+      this.used -= entry.bytes;
+    }
+  }
+
+  /** Bytes held now. */
+  get size(): number {
+    return this.used;
+  }
+}

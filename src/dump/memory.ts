@@ -1,0 +1,106 @@
+import { hex, type Pfn, type PhysicalAddress, physicalAddress } from '../bytes/address.js';
+import { ExhumeError } from '../bytes/errors.js';
+
+/** Why a page's content cannot be had. Never answered with zeros. */
+export type MissingState =
+  /** It existed, and the writer filtered it out. */
+  | 'excluded'
+  /** It existed, and the writer ran out of space, or the file is cut off before it, or its data is broken. */
+  | 'lost'
+  /** No RAM there, or none that this dump describes. */
+  | 'absent';
+
+export type PageState = 'present' | MissingState;
+
+/** Physical addresses, in bytes; `end` is the first byte after. */
+export interface PhysicalRange {
+  readonly start: PhysicalAddress;
+  readonly end: PhysicalAddress;
+}
+
+const MISSING_ERRORS = {
+  excluded: 'EXH_PAGE_EXCLUDED',
+  lost: 'EXH_PAGE_LOST',
+  absent: 'EXH_PAGE_ABSENT',
+} as const;
+
+const MISSING_WORDS = {
+  excluded: 'was filtered out when the dump was written',
+  lost: 'was lost: the dump ended or broke before it was written',
+  absent: 'is not RAM that this dump describes',
+} as const;
+
+/** A machine's physical memory, page by page. One subclass for each way of holding it. */
+export abstract class PhysicalMemory {
+  /** Bytes per page: 4096 on x86-64; a power of two. */
+  abstract readonly pageSize: number;
+
+  /** RAM that the dump describes, ascending, not overlapping, whatever became of its pages. May be costly; kept. */
+  abstract ranges(): readonly PhysicalRange[];
+
+  /** What became of a page. */
+  abstract state(pfn: Pfn): PageState;
+
+  /**
+   * The bytes of a page (`pageSize` of them), or why not.
+   * The array may be shared with a cache: it must not be written to.
+   */
+  abstract page(pfn: Pfn): Uint8Array | MissingState;
+
+  /**
+   * Copies physical memory from `address` on into `into`.
+   * Throws EXH_PAGE_EXCLUDED, EXH_PAGE_LOST or EXH_PAGE_ABSENT for the first page that is not there.
+   */
+  read(address: PhysicalAddress, into: Uint8Array): void {
+    const stopped = this.tryRead(address, into);
+    if (stopped !== undefined) throw missingPage(stopped.address, stopped.state);
+  }
+
+  /** As `read`, but gives back where and why it stopped instead of throwing; bytes before that are filled in. */
+  tryRead(
+    address: PhysicalAddress,
+    into: Uint8Array,
+  ): { readonly address: PhysicalAddress; readonly state: MissingState } | undefined {
+    let done = 0;
+    while (done < into.length) {
+      const at = address + done;
+      const within = at % this.pageSize;
+      const page = this.page(((at - within) / this.pageSize) as Pfn);
+      if (typeof page === 'string') return { address: at as PhysicalAddress, state: page };
+      const length = Math.min(this.pageSize - within, into.length - done);
+      into.set(page.subarray(within, within + length), done);
+      done += length;
+    }
+    return undefined;
+  }
+
+  /** As `read`, into a new array. */
+  bytes(address: number, length: number): Uint8Array {
+    const into = new Uint8Array(length);
+    this.read(physicalAddress(address), into);
+    return into;
+  }
+}
+
+/** The error for a page that is not there. */
+export function missingPage(address: PhysicalAddress, state: MissingState): ExhumeError {
+  return new ExhumeError(MISSING_ERRORS[state], `physical address ${hex(address)} ${MISSING_WORDS[state]}`, {
+    address,
+    found: state,
+  });
+}
+
+/** Sorts ranges and joins those that touch or overlap; empty ones go. */
+export function joinRanges(ranges: readonly PhysicalRange[]): PhysicalRange[] {
+  const joined: PhysicalRange[] = [];
+  for (const range of [...ranges].sort((a, b) => a.start - b.start)) {
+    if (range.end <= range.start) continue;
+    const last = joined.at(-1);
+    if (last !== undefined && range.start <= last.end) {
+      if (range.end > last.end) joined[joined.length - 1] = { start: last.start, end: range.end };
+    } else {
+      joined.push(range);
+    }
+  }
+  return joined;
+}

@@ -1,0 +1,93 @@
+import { hex, type PhysicalAddress, type VirtualAddress, virtualAddress } from '../bytes/address.js';
+import { ExhumeError } from '../bytes/errors.js';
+import { viewOf } from '../bytes/struct-table.js';
+import type { PhysicalMemory } from '../dump/memory.js';
+
+/** Reads memory by virtual address. Each architecture supplies `translate`; everything else follows from it. */
+export abstract class VirtualMemory {
+  private readonly scratch = new Uint8Array(8);
+  private readonly scratchView = viewOf(this.scratch);
+
+  constructor(
+    readonly physical: PhysicalMemory,
+    readonly littleEndian: boolean,
+  ) {}
+
+  /** The physical address behind a virtual one; undefined where nothing is mapped. Pages are at least `physical.pageSize`. */
+  abstract translate(address: VirtualAddress): PhysicalAddress | undefined;
+
+  /**
+   * Copies memory from `address` on into `into`.
+   * Throws EXH_NOT_MAPPED where nothing is mapped, and the page errors of PhysicalMemory.read.
+   */
+  read(address: bigint, into: Uint8Array): void {
+    const pageSize = this.physical.pageSize;
+    let done = 0;
+    while (done < into.length) {
+      const at = virtualAddress(address + BigInt(done));
+      const physical = this.translate(at);
+      if (physical === undefined) {
+        throw new ExhumeError('EXH_NOT_MAPPED', `virtual address ${hex(at)} is not mapped`, { address: at });
+      }
+      const length = Math.min(pageSize - (physical % pageSize), into.length - done);
+      this.physical.read(physical, into.subarray(done, done + length));
+      done += length;
+    }
+  }
+
+  /** As `read`, into a new array of `length` bytes. The caller bounds `length`. */
+  bytes(address: bigint, length: number): Uint8Array {
+    const into = new Uint8Array(length);
+    this.read(address, into);
+    return into;
+  }
+
+  u8(address: bigint): number {
+    return this.fetch(address, 1).getUint8(0);
+  }
+
+  u16(address: bigint): number {
+    return this.fetch(address, 2).getUint16(0, this.littleEndian);
+  }
+
+  u32(address: bigint): number {
+    return this.fetch(address, 4).getUint32(0, this.littleEndian);
+  }
+
+  i32(address: bigint): number {
+    return this.fetch(address, 4).getInt32(0, this.littleEndian);
+  }
+
+  u64(address: bigint): bigint {
+    return this.fetch(address, 8).getBigUint64(0, this.littleEndian);
+  }
+
+  i64(address: bigint): bigint {
+    return this.fetch(address, 8).getBigInt64(0, this.littleEndian);
+  }
+
+  /** A pointer of a 64-bit kernel. */
+  pointer(address: bigint): VirtualAddress {
+    return this.u64(address) as VirtualAddress;
+  }
+
+  /** A NUL-terminated string of at most `limit` bytes, as UTF-8. It may cross into an unmapped page only after its NUL. */
+  string(address: bigint, limit = 4096): string {
+    const bytes: number[] = [];
+    const pageSize = this.physical.pageSize;
+    while (bytes.length < limit) {
+      const at = address + BigInt(bytes.length);
+      const left = pageSize - Number(at & BigInt(pageSize - 1));
+      const chunk = this.bytes(at, Math.min(left, limit - bytes.length, 256));
+      const end = chunk.indexOf(0);
+      bytes.push(...(end < 0 ? chunk : chunk.subarray(0, end)));
+      if (end >= 0) break;
+    }
+    return new TextDecoder().decode(Uint8Array.from(bytes));
+  }
+
+  private fetch(address: bigint, size: 1 | 2 | 4 | 8): DataView {
+    this.read(address, size === 8 ? this.scratch : this.scratch.subarray(0, size));
+    return this.scratchView;
+  }
+}
