@@ -1,0 +1,125 @@
+/** The guest's whole user space: busybox, the modules that it needs, and a script. */
+
+import { readFileSync, realpathSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { type ArchiveEntry, archive, CHARACTER_DEVICE, DIRECTORY, EXECUTABLE, SYMLINK } from './cpio.js';
+import type { Kernel } from './kernels.js';
+import { LabError, run } from './shell.js';
+
+export interface Initramfs {
+  readonly kernel: Kernel;
+  /** Module names; what they depend on comes along. */
+  readonly modules: readonly string[];
+  /** What the guest does, in busybox's sh, after the file systems are mounted and the modules inserted. */
+  readonly script: string;
+  /** Programs of this machine to take along, with their libraries. */
+  readonly programs?: readonly string[];
+  readonly files?: ReadonlyMap<string, Uint8Array>;
+}
+
+export function buildInitramfs(initramfs: Initramfs): Uint8Array {
+  const modules = moduleFiles(initramfs.kernel, initramfs.modules);
+  const entries: ArchiveEntry[] = [
+    ...['bin', 'dev', 'proc', 'sys', 'tmp', 'modules'].map((path) => ({ path, mode: DIRECTORY })),
+    // The kernel opens this for init before anything is mounted.
+    { path: 'dev/console', mode: CHARACTER_DEVICE, device: [5, 1] },
+    { path: 'bin/busybox', mode: EXECUTABLE, data: readFileSync(busybox()) },
+    { path: 'bin/sh', mode: SYMLINK, data: Buffer.from('busybox') },
+    { path: 'init', mode: EXECUTABLE, data: Buffer.from(init(modules, initramfs.script)) },
+    ...modules.map(({ file, data }) => ({ path: `modules/${file}`, mode: EXECUTABLE, data })),
+    ...withParents([...programFiles(initramfs.programs ?? []), ...(initramfs.files ?? [])]),
+  ];
+  return gzipSync(archive(entries), { level: 1 });
+}
+
+function busybox(): string {
+  const path = run('dpkg', ['-L', 'busybox-static'])
+    .stdout.split('\n')
+    .find((line) => line.endsWith('bin/busybox'));
+  if (path === undefined) throw new LabError('busybox-static is not installed');
+  return path;
+}
+
+function init(modules: readonly Module[], script: string): string {
+  return `#!/bin/busybox sh
+/bin/busybox --install -s /bin
+export PATH=/bin:/usr/bin:/usr/sbin:/sbin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+exec </dev/console >/dev/console 2>&1
+${modules.map(({ file }) => `insmod /modules/${file} || echo "@@ failed: insmod ${file}"`).join('\n')}
+rm -rf /modules
+${script}
+echo "@@ failed: the script came to its end"
+while :; do sleep 1000; done
+`;
+}
+
+interface Module {
+  readonly file: string;
+  readonly data: Uint8Array;
+}
+
+/** The modules and what they depend on, in the order in which they can be inserted. Built-in ones are left out. */
+function moduleFiles(kernel: Kernel, wanted: readonly string[]): Module[] {
+  const dependencies = new Map<string, readonly string[]>();
+  for (const line of readFileSync(join(kernel.modules, 'modules.dep'), 'utf8').split('\n')) {
+    const [path, rest] = line.split(':');
+    if (path !== undefined && rest !== undefined) dependencies.set(path, rest.trim().split(/\s+/).filter(Boolean));
+  }
+  const builtIn = new Set(readFileSync(join(kernel.modules, 'modules.builtin'), 'utf8').split('\n').map(moduleName));
+  const ordered = new Set<string>();
+  for (const name of wanted) {
+    if (builtIn.has(name)) continue;
+    const path = [...dependencies.keys()].find((candidate) => moduleName(candidate) === name);
+    if (path === undefined) throw new LabError(`kernel ${kernel.release} has no module ${name}`);
+    // modules.dep lists dependencies with the deepest last.
+    for (const dependency of [...(dependencies.get(path) ?? [])].reverse()) ordered.add(dependency);
+    ordered.add(path);
+  }
+  return [...ordered].map((path) => readModule(join(kernel.modules, path)));
+}
+
+function moduleName(path: string): string {
+  return basename(path)
+    .replace(/\.ko(\.\w+)?$/, '')
+    .replaceAll('-', '_');
+}
+
+function readModule(path: string): Module {
+  if (!path.endsWith('.xz')) return { file: basename(path), data: readFileSync(path) };
+  const plain = run('sh', ['-c', 'xz -dc "$1" | base64 -w0', 'sh', path]).stdout;
+  return { file: basename(path, '.xz'), data: Buffer.from(plain, 'base64') };
+}
+
+/** Programs with the shared libraries that the loader would give them. */
+function programFiles(programs: readonly string[]): [string, Uint8Array][] {
+  const files = new Map<string, Uint8Array>();
+  for (const program of programs) {
+    files.set(program, readFileSync(program));
+    for (const match of run('ldd', [program]).stdout.matchAll(/(\/\S+) \(0x/g)) {
+      const library = match[1];
+      if (library !== undefined) files.set(library, readFileSync(realpathSync(library)));
+    }
+  }
+  return [...files];
+}
+
+function withParents(files: readonly (readonly [string, Uint8Array])[]): ArchiveEntry[] {
+  const directories = new Set<string>();
+  const entries: ArchiveEntry[] = [];
+  for (const [path, data] of files) {
+    const relative = path.replace(/^\//, '');
+    const parents: string[] = [];
+    for (let parent = dirname(relative); parent !== '.'; parent = dirname(parent)) parents.unshift(parent);
+    for (const parent of parents) {
+      if (directories.has(parent) || parent === 'bin') continue;
+      directories.add(parent);
+      entries.push({ path: parent, mode: DIRECTORY });
+    }
+    entries.push({ path: relative, mode: EXECUTABLE, data });
+  }
+  return entries;
+}

@@ -1,0 +1,70 @@
+/** `npm run lab`: makes scenes. `npm run lab -- --help` says more. */
+
+import { parseArgs } from 'node:util';
+import { installForky } from './chroot.js';
+import { labDirectory } from './directories.js';
+import { installPackages } from './packages.js';
+import { SCENES, type Scene } from './scenes.js';
+import { LabError, say } from './shell.js';
+import { makeScene } from './stage.js';
+
+const HELP = `npm run lab -- [--list] [--force] [SCENE...]
+
+Boots guests under QEMU and keeps dumps of them, with the truth about each, in
+${labDirectory} (EXHUME_LAB_DIR). Needs Debian bookworm and root.
+
+  SCENE...   only these; otherwise all
+  --list     names the scenes
+  --force    makes them again although they are there
+`;
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { list: { type: 'boolean' }, force: { type: 'boolean' }, help: { type: 'boolean' } },
+  });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  if (values.list) {
+    for (const scene of SCENES) console.log(line(scene));
+    return 0;
+  }
+  const unknown = positionals.filter((name) => !SCENES.some((scene) => scene.name === name));
+  if (unknown.length > 0) {
+    console.error(`no scene ${unknown.join(', ')}; see --list`);
+    return 2;
+  }
+  installPackages();
+  installForky();
+  const wanted = SCENES.filter((scene) => positionals.length === 0 || positionals.includes(scene.name));
+  const failed: string[] = [];
+  for (const scene of wanted) {
+    try {
+      if (!(await makeScene(scene, values.force ?? false))) say(`${scene.name}: already made`);
+    } catch (error) {
+      if (!(error instanceof LabError)) throw error;
+      say(`${scene.name}: failed: ${error.message}`);
+      failed.push(scene.name);
+    }
+  }
+  if (failed.length > 0) console.error(`failed: ${failed.join(', ')}`);
+  return failed.length > 0 ? 1 : 0;
+}
+
+function line(scene: Scene): string {
+  const words = [
+    `kernel ${scene.kernel}`,
+    `QEMU ${scene.qemu}`,
+    scene.ending,
+    scene.vmcoreinfo ? 'vmcoreinfo' : 'no vmcoreinfo',
+    scene.kaslr ? 'KASLR' : 'nokaslr',
+    ...(scene.firmware === 'ovmf' ? ['OVMF'] : []),
+    `${scene.megabytes} MiB`,
+    ...scene.commandLine,
+  ];
+  return `${scene.name.padEnd(24)}${words.join(', ')}`;
+}
+
+process.exitCode = await main();

@@ -1,0 +1,35 @@
+/** What the lab needs installed on the machine itself: Debian bookworm's QEMU 7.2 and the tools around it. */
+
+import { codename } from './apt.js';
+import { LabError, run, say } from './shell.js';
+
+const PACKAGES = [
+  'qemu-system-x86',
+  'seabios',
+  'ovmf',
+  'busybox-static',
+  'kexec-tools',
+  'kmod',
+  'xz-utils',
+  'debootstrap',
+  'makedumpfile',
+  'crash',
+];
+
+// biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholders are dpkg-query's
+const FORMAT = '${Package} ${Status}\n';
+
+/** Installs what is missing. */
+export function installPackages(): void {
+  if (codename() !== 'bookworm') {
+    throw new LabError(`this machine runs ${codename()}; the lab needs Debian bookworm, whose QEMU is 7.2`);
+  }
+  const query = run('dpkg-query', ['-W', '-f', FORMAT, ...PACKAGES], { accept: [0, 1] });
+  const missing = PACKAGES.filter((name) => !query.stdout.includes(`${name} install ok installed`));
+  if (missing.length === 0) return;
+  if (process.getuid?.() !== 0) throw new LabError(`not installed: ${missing.join(' ')}; run the lab as root`);
+  say(`installing ${missing.join(' ')}`);
+  const env = { DEBIAN_FRONTEND: 'noninteractive' };
+  run('apt-get', ['-q', 'update'], { env });
+  run('apt-get', ['-q', 'install', '-y', '--no-install-recommends', ...missing], { env });
+}

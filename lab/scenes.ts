@@ -1,0 +1,143 @@
+/** The scenes: what is run, and how it ends. Every combination that a reader of dumps must survive is a line here. */
+
+import type { KernelName } from './kernels.js';
+
+export type QemuName = '7.2' | '11.1';
+
+/**
+ * How the guest ends.
+ * - `panic`: by sysrq; the console shows `Kernel Offset`.
+ * - `hung`: every CPU spins in user mode, and is caught there.
+ * - `idle`: nothing is wrong.
+ * - `firmware`: no kernel was ever loaded.
+ * - `kdump`: a panic starts a second kernel, which saves `/proc/vmcore` and stays.
+ */
+export type Ending = 'panic' | 'hung' | 'idle' | 'firmware' | 'kdump';
+
+/** `raw` is a plain image of memory, `elf-paging` an ELF file with the virtual addresses that QEMU makes up. */
+export type Format = 'elf' | 'elf-paging' | 'kdump-zlib' | 'kdump-raw-zlib' | 'raw';
+
+export interface Scene {
+  readonly name: string;
+  readonly kernel: KernelName;
+  readonly qemu: QemuName;
+  readonly ending: Ending;
+  /** `-device vmcoreinfo` and the guest's driver for it. */
+  readonly vmcoreinfo: boolean;
+  readonly kaslr: boolean;
+  readonly firmware: 'seabios' | 'ovmf';
+  readonly megabytes: number;
+  readonly cpus: number;
+  readonly cpuModel: string;
+  /** More words on the kernel's command line. */
+  readonly commandLine: readonly string[];
+  /** Those that the QEMU does not have are left out. */
+  readonly formats: readonly Format[];
+}
+
+type Choices = Pick<Scene, 'name' | 'kernel' | 'qemu' | 'ending'> & Partial<Scene>;
+
+function scene(choices: Choices): Scene {
+  return {
+    vmcoreinfo: true,
+    kaslr: true,
+    firmware: 'seabios',
+    megabytes: 256,
+    cpus: 2,
+    cpuModel: 'qemu64',
+    commandLine: [],
+    formats: ['elf', 'kdump-zlib', 'kdump-raw-zlib'],
+    ...choices,
+  };
+}
+
+export const SCENES: readonly Scene[] = [
+  // Kernel, QEMU, vmcoreinfo, ending, KASLR: every pair of values is in one of these.
+  scene({ name: 'panic-6.1', kernel: '6.1', qemu: '7.2', ending: 'panic' }),
+  scene({
+    name: 'sample',
+    kernel: '7.2',
+    qemu: '11.1',
+    ending: 'panic',
+    megabytes: 96,
+    // Freed pages are zero, and zero pages take no room.
+    commandLine: ['init_on_free=1'],
+    formats: ['kdump-raw-zlib'],
+  }),
+  scene({ name: 'panic-7.2', kernel: '7.2', qemu: '11.1', ending: 'panic' }),
+  scene({ name: 'panic-7.2-bare', kernel: '7.2', qemu: '11.1', ending: 'panic', vmcoreinfo: false }),
+  scene({ name: 'hung-6.1-bare', kernel: '6.1', qemu: '11.1', ending: 'hung', vmcoreinfo: false }),
+  scene({ name: 'hung-7.2', kernel: '7.2', qemu: '7.2', ending: 'hung' }),
+  scene({ name: 'panic-6.1-bare', kernel: '6.1', qemu: '7.2', ending: 'panic', vmcoreinfo: false }),
+  scene({ name: 'panic-6.1-nokaslr', kernel: '6.1', qemu: '11.1', ending: 'panic', kaslr: false }),
+  scene({
+    name: 'hung-7.2-bare-nokaslr',
+    kernel: '7.2',
+    qemu: '11.1',
+    ending: 'hung',
+    vmcoreinfo: false,
+    kaslr: false,
+  }),
+  scene({ name: 'hung-6.1-nokaslr', kernel: '6.1', qemu: '7.2', ending: 'hung', kaslr: false }),
+  scene({
+    name: 'panic-7.2-bare-nokaslr',
+    kernel: '7.2',
+    qemu: '7.2',
+    ending: 'panic',
+    vmcoreinfo: false,
+    kaslr: false,
+  }),
+
+  // The kernel is physically somewhere else.
+  scene({ name: 'ovmf', kernel: '7.2', qemu: '7.2', ending: 'panic', firmware: 'ovmf', megabytes: 512 }),
+  scene({
+    name: 'ovmf-bare',
+    kernel: '6.1',
+    qemu: '11.1',
+    ending: 'panic',
+    firmware: 'ovmf',
+    megabytes: 512,
+    vmcoreinfo: false,
+  }),
+
+  // Two kernels in one memory, and a true /proc/vmcore.
+  scene({
+    name: 'kdump',
+    kernel: '6.1',
+    qemu: '7.2',
+    ending: 'kdump',
+    megabytes: 512,
+    commandLine: ['crashkernel=192M'],
+    formats: ['elf', 'kdump-zlib'],
+  }),
+
+  scene({ name: 'la57', kernel: '7.2', qemu: '11.1', ending: 'panic', cpuModel: 'qemu64,+la57' }),
+  scene({
+    name: 'la57-bare-hung',
+    kernel: '7.2',
+    qemu: '7.2',
+    ending: 'hung',
+    cpuModel: 'qemu64,+la57',
+    vmcoreinfo: false,
+  }),
+  // Page tables of user mode are a page of their own, and CR3 may point to them.
+  scene({
+    name: 'pti-hung-bare',
+    kernel: '6.1',
+    qemu: '7.2',
+    ending: 'hung',
+    commandLine: ['pti=on'],
+    vmcoreinfo: false,
+  }),
+  scene({ name: 'idle', kernel: '6.1', qemu: '11.1', ending: 'idle' }),
+  scene({ name: 'idle-bare', kernel: '7.2', qemu: '11.1', ending: 'idle', vmcoreinfo: false }),
+  scene({ name: 'maxcpus1', kernel: '6.1', qemu: '7.2', ending: 'panic', commandLine: ['maxcpus=1'] }),
+  scene({ name: 'firmware', kernel: '6.1', qemu: '7.2', ending: 'firmware', vmcoreinfo: false, megabytes: 64 }),
+  scene({ name: 'paging', kernel: '6.1', qemu: '11.1', ending: 'panic', formats: ['elf-paging'] }),
+  scene({ name: 'raw', kernel: '7.2', qemu: '7.2', ending: 'panic', vmcoreinfo: false, formats: ['raw'] }),
+
+  // Other encodings of the log and of kallsyms.
+  scene({ name: 'panic-5.10', kernel: '5.10', qemu: '7.2', ending: 'panic', formats: ['elf', 'kdump-zlib'] }),
+  scene({ name: 'panic-6.12', kernel: '6.12', qemu: '11.1', ending: 'panic', formats: ['elf', 'kdump-raw-zlib'] }),
+  scene({ name: 'panic-6.18-bare', kernel: '6.18', qemu: '7.2', ending: 'panic', vmcoreinfo: false, formats: ['elf'] }),
+];

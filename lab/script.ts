@@ -1,0 +1,106 @@
+/** What a guest does: it writes down the truth about itself, and then ends as its scene says. */
+
+import type { Scene } from './scenes.js';
+
+/** The console's words when a guest is where its scene wants it. */
+export const READY = '@@ ready';
+export const PANICKED = '---[ end Kernel panic';
+export const CAPTURED = '@@ captured';
+
+/** Where on the truth disk the head of /proc/kcore is; the sections of text are at its beginning. */
+export const KCORE_OFFSET = 48 << 20;
+export const KCORE_LENGTH = 64 << 10;
+export const TRUTH_DISK_BYTES = 64 << 20;
+
+/** Names of what the guest tells about itself, and the command that tells it. `dmesg` and `kmsg` come last. */
+const TRUTH: readonly (readonly [name: string, command: string])[] = [
+  ['kallsyms', 'cat /proc/kallsyms'],
+  ['cmdline', 'cat /proc/cmdline'],
+  ['version', 'cat /proc/version'],
+  ['release', 'uname -r'],
+  ['iomem', 'cat /proc/iomem'],
+  ['modules', 'cat /proc/modules'],
+  ['cpuinfo', 'cat /proc/cpuinfo'],
+  ['meminfo', 'cat /proc/meminfo'],
+  ['mounts', 'cat /proc/mounts'],
+  ['interrupts', 'cat /proc/interrupts'],
+  ['stat', 'cat /proc/[0-9]*/stat'],
+  ['vmcoreinfo-address', 'cat /sys/kernel/vmcoreinfo'],
+  ['date', 'date -u +%s'],
+  ['uptime', 'cat /proc/uptime'],
+  ['dmesg', 'dmesg -r'],
+  ['kmsg', 'timeout 1 cat /dev/kmsg'],
+];
+
+/** A section of text on the truth disk; the host cuts it out again with `sections`. */
+const TELL = `
+tell() { echo "@@ begin $1"; shift; "$@"; echo; echo "@@ end"; }
+`;
+
+/** The script of the guest, or of the guest's first kernel. */
+export function guestScript(scene: Scene): string {
+  return `
+echo 0 > /proc/sys/kernel/kptr_restrict
+sleep 100000 &
+sh -c 'sleep 100001' &
+${TELL}
+{
+${TRUTH.map(([name, command]) => `tell ${name} ${command}`).join('\n')}
+} > /dev/vda 2> /dev/null
+[ -e /proc/kcore ] && dd if=/proc/kcore of=/dev/vda bs=${KCORE_LENGTH} count=1 seek=${KCORE_OFFSET / KCORE_LENGTH} conv=notrunc 2> /dev/null
+sync
+echo 3 > /proc/sys/vm/drop_caches
+${ending(scene)}
+`;
+}
+
+function ending(scene: Scene): string {
+  switch (scene.ending) {
+    case 'panic':
+      return `echo "${READY}"\necho c > /proc/sysrq-trigger`;
+    case 'hung': {
+      const cpus = Array.from(
+        { length: scene.cpus },
+        (_, cpu) => `taskset ${(1 << cpu).toString(16)} sh -c 'while :; do :; done' &`,
+      );
+      return [...cpus, `echo "${READY}"`, 'wait'].join('\n');
+    }
+    case 'idle':
+      return `echo "${READY}"\nwait`;
+    case 'kdump':
+      return [
+        `kexec -p --command-line="console=ttyS0 ignore_loglevel maxcpus=1 nokaslr reset_devices panic=0" --initrd=/capture/initrd /capture/vmlinuz || echo "@@ failed: kexec"`,
+        `echo "${READY}"`,
+        'echo c > /proc/sysrq-trigger',
+      ].join('\n');
+    case 'firmware':
+      return '';
+  }
+}
+
+/** The script of the capture kernel: it saves the first kernel's memory to the second disk. */
+export const CAPTURE_SCRIPT = `
+${TELL}
+{
+tell capture-cmdline cat /proc/cmdline
+tell capture-iomem cat /proc/iomem
+tell capture-kallsyms cat /proc/kallsyms
+tell capture-dmesg dmesg -r
+} > /tmp/truth 2> /dev/null
+dd if=/tmp/truth of=/dev/vda bs=1M seek=16 conv=notrunc 2> /dev/null
+size=$(stat -c %s /proc/vmcore)
+dd if=/proc/vmcore of=/dev/vdb bs=1M 2> /dev/null || echo "@@ failed: dd of vmcore"
+sync
+echo "${CAPTURED} $size"
+while :; do sleep 1000; done
+`;
+
+/** The sections of a truth disk by name. */
+export function sections(text: string): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const match of text.matchAll(/^@@ begin (\S+)\n([\s\S]*?)\n@@ end$/gm)) {
+    const [, name, content] = match;
+    if (name !== undefined && content !== undefined) found.set(name, content);
+  }
+  return found;
+}

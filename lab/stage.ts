@@ -1,0 +1,227 @@
+/** Makes one scene: boots the guest, waits until it is where it should be, stops it, dumps it, keeps the truth. */
+
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { type Command, inForky } from './chroot.js';
+import { labDirectory, labPath, sceneDirectory } from './directories.js';
+import { buildInitramfs } from './initramfs.js';
+import { type Kernel, kernel } from './kernels.js';
+import { Guest, SERIAL_ARGUMENTS } from './qemu.js';
+import type { Format, Scene } from './scenes.js';
+import { CAPTURE_SCRIPT, CAPTURED, guestScript, PANICKED, READY, TRUTH_DISK_BYTES } from './script.js';
+import { LabError, run, say } from './shell.js';
+import { keepTruth } from './truth.js';
+
+const BOOT_SECONDS = 240;
+const CAPTURE_SECONDS = 600;
+const DUMP_SECONDS = 300;
+
+/** Changes of the lab that make every scene old. */
+const EDITION = 1;
+
+const FILES: Readonly<Record<Format, string>> = {
+  elf: 'dump.elf',
+  'elf-paging': 'dump.paging.elf',
+  'kdump-zlib': 'dump.flat',
+  'kdump-raw-zlib': 'dump.kdump',
+  raw: 'memory.raw',
+};
+
+/** Makes the scene unless it was made from the same definition before. Returns whether it did anything. */
+export async function makeScene(scene: Scene, force: boolean): Promise<boolean> {
+  const directory = sceneDirectory(scene.name);
+  const stamp = join(directory, 'scene.json');
+  const definition = `${JSON.stringify({ edition: EDITION, ...scene }, undefined, 2)}\n`;
+  if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === definition) return false;
+  try {
+    await attempt(scene, directory);
+  } catch (error) {
+    if (!(error instanceof LabError)) throw error;
+    say(`${scene.name}: once more, because ${error.message}`);
+    await attempt(scene, directory);
+  }
+  writeFileSync(stamp, definition);
+  return true;
+}
+
+async function attempt(scene: Scene, directory: string): Promise<void> {
+  const start = Date.now();
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { recursive: true });
+  const scratch = labPath('scratch', scene.name);
+  const command = prepare(scene, scratch, directory);
+  const guest = new Guest(command, join(directory, 'serial.log'));
+  try {
+    await reach(scene, guest);
+    await guest.execute('stop');
+    writeFileSync(join(directory, 'registers.txt'), await guest.monitor('info registers -a'));
+    const files = await dump(scene, guest, scratch, directory);
+    const qemu = await guest.execute('query-version');
+    if (scene.ending === 'kdump') files.push(saveVmcore(guest.console, scratch, directory));
+    keepTruth({ scene, directory, scratch, console: guest.console, qemu, files });
+  } finally {
+    await guest.quit();
+    rmSync(scratch, { recursive: true });
+  }
+  const sizes = readdirSync(directory).filter((name) => /^(dump|memory|vmcore)/.test(name));
+  say(
+    `${scene.name}: ${((Date.now() - start) / 1000).toFixed(1)} s: ${sizes.map((name) => describe(directory, name)).join(', ')}`,
+  );
+}
+
+function describe(directory: string, name: string): string {
+  return `${name} ${(statSync(join(directory, name)).size / 1e6).toFixed(1)} MB`;
+}
+
+/** Writes what the guest boots from, and says how to start it. */
+function prepare(scene: Scene, scratch: string, directory: string): Command {
+  const args = [
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+    ...['-machine', 'pc', '-accel', 'tcg,thread=multi', '-cpu', scene.cpuModel],
+    ...['-smp', `${scene.cpus}`, '-m', `${scene.megabytes}`],
+    ...['-qmp', 'stdio', ...SERIAL_ARGUMENTS],
+  ];
+  if (scene.vmcoreinfo) args.push('-device', 'vmcoreinfo');
+  if (scene.firmware === 'ovmf') args.push(...ovmf(scratch));
+  if (scene.ending === 'firmware') {
+    // SeaBIOS tells what it does on this port.
+    args.push('-device', 'isa-debugcon,iobase=0x402,chardev=serial');
+  } else {
+    args.push('-serial', 'chardev:serial', ...boot(scene, scratch));
+  }
+  if (scene.qemu === '7.2') return { command: 'qemu-system-x86_64', args };
+  return inForky([scratch, directory, join(labDirectory, 'kernels')], 'qemu-system-x86_64', args);
+}
+
+function ovmf(scratch: string): string[] {
+  const variables = join(scratch, 'OVMF_VARS.fd');
+  const code = join(scratch, 'OVMF_CODE.fd');
+  run('cp', ['/usr/share/OVMF/OVMF_CODE_4M.fd', code]);
+  run('cp', ['/usr/share/OVMF/OVMF_VARS_4M.fd', variables]);
+  return [
+    '-drive',
+    `if=pflash,format=raw,readonly=on,file=${code}`,
+    '-drive',
+    `if=pflash,format=raw,file=${variables}`,
+  ];
+}
+
+function boot(scene: Scene, scratch: string): string[] {
+  const guestKernel = kernel(scene.kernel);
+  const initrd = join(scratch, 'initrd');
+  writeFileSync(initrd, initramfs(scene, guestKernel));
+  const commandLine = [
+    ...['console=ttyS0', 'ignore_loglevel', 'panic=0'],
+    ...(scene.kaslr ? [] : ['nokaslr']),
+    ...scene.commandLine,
+  ];
+  return [
+    ...['-kernel', guestKernel.image, '-initrd', initrd, '-append', commandLine.join(' ')],
+    ...disk(join(scratch, 'truth.disk'), TRUTH_DISK_BYTES),
+    ...(scene.ending === 'kdump' ? disk(join(scratch, 'vmcore.disk'), (scene.megabytes + 64) << 20) : []),
+  ];
+}
+
+function disk(path: string, bytes: number): string[] {
+  writeFileSync(path, '');
+  truncateSync(path, bytes);
+  return ['-drive', `if=virtio,format=raw,cache=unsafe,file=${path}`];
+}
+
+function initramfs(scene: Scene, guestKernel: Kernel): Uint8Array {
+  const disks = ['virtio_pci', 'virtio_blk'];
+  const modules = scene.vmcoreinfo ? ['qemu_fw_cfg', ...disks] : disks;
+  const script = guestScript(scene);
+  if (scene.ending !== 'kdump') return buildInitramfs({ kernel: guestKernel, modules, script });
+  const capture = buildInitramfs({ kernel: guestKernel, modules: disks, script: CAPTURE_SCRIPT });
+  const files = new Map<string, Uint8Array>([
+    ['/capture/vmlinuz', readFileSync(guestKernel.image)],
+    ['/capture/initrd', capture],
+  ]);
+  return buildInitramfs({ kernel: guestKernel, modules, script, programs: ['/sbin/kexec'], files });
+}
+
+/** Waits until the guest is where its scene wants it. */
+async function reach(scene: Scene, guest: Guest): Promise<void> {
+  switch (scene.ending) {
+    case 'firmware':
+      return guest.waitFor('No bootable device', BOOT_SECONDS);
+    case 'panic':
+      return guest.waitFor(PANICKED, BOOT_SECONDS);
+    case 'idle':
+      await guest.waitFor(READY, BOOT_SECONDS);
+      return until(guest, (cpus) => cpus.every((cpu) => cpu.includes('HLT=1')));
+    case 'hung':
+      await guest.waitFor(READY, BOOT_SECONDS);
+      return until(guest, (cpus) => cpus.length === scene.cpus && cpus.every((cpu) => cpu.includes('CPL=3')));
+    case 'kdump':
+      await guest.waitFor(READY, BOOT_SECONDS);
+      return guest.waitFor(new RegExp(`^${CAPTURED} \\d+`, 'm'), CAPTURE_SECONDS);
+  }
+}
+
+/** Looks at the registers of the stopped guest, and lets it run on, until all CPUs are as wanted. */
+async function until(guest: Guest, wanted: (cpus: readonly string[]) => boolean): Promise<void> {
+  for (let look = 0; look < 200; look++) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await guest.execute('stop');
+    const registers = await guest.monitor('info registers -a');
+    if (wanted(registers.split(/^CPU#\d+/m).slice(1))) return;
+    await guest.execute('cont');
+  }
+  throw new LabError('the CPUs were never in the wanted state');
+}
+
+async function dump(scene: Scene, guest: Guest, scratch: string, directory: string): Promise<string[]> {
+  const capability = JSON.stringify(await guest.execute('query-dump-guest-memory-capability'));
+  const files: string[] = [];
+  for (const format of scene.formats) {
+    const path = join(directory, FILES[format]);
+    if (format === 'raw') {
+      await guest.execute('pmemsave', { val: 0, size: scene.megabytes << 20, filename: path });
+    } else {
+      const name = format === 'elf-paging' ? 'elf' : format;
+      if (!capability.includes(`"${name}"`)) continue;
+      await dumpMemory(guest, path, format === 'elf-paging', name);
+    }
+    chmodSync(path, 0o644);
+    // Most of a guest's memory is zero: keep it as holes.
+    if (format !== 'kdump-zlib' && format !== 'kdump-raw-zlib') run('fallocate', ['--dig-holes', path]);
+    files.push(FILES[format]);
+  }
+  rmSync(join(scratch, 'initrd'), { force: true });
+  return files;
+}
+
+async function dumpMemory(guest: Guest, path: string, paging: boolean, format: string): Promise<void> {
+  const answer = guest.execute('dump-guest-memory', { paging, protocol: `file:${path}`, format });
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new LabError(`dump-guest-memory ${format} takes too long`)), DUMP_SECONDS * 1000);
+  });
+  try {
+    await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The capture kernel's copy of /proc/vmcore, from its disk. */
+function saveVmcore(console: string, scratch: string, directory: string): string {
+  const size = new RegExp(`^${CAPTURED} (\\d+)`, 'm').exec(console)?.[1];
+  if (size === undefined) throw new LabError('the capture kernel told no size');
+  const path = join(directory, 'vmcore.elf');
+  run('cp', ['--sparse=always', join(scratch, 'vmcore.disk'), path]);
+  truncateSync(path, Number(size));
+  return 'vmcore.elf';
+}
