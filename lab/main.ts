@@ -1,6 +1,7 @@
 /** `npm run lab`: makes scenes. `npm run lab -- --help` says more. */
 
 import { parseArgs } from 'node:util';
+import { keepPeerAnswers } from './answers.js';
 import { installForky } from './chroot.js';
 import { labDirectory } from './directories.js';
 import { installPackages } from './packages.js';
@@ -8,7 +9,7 @@ import { SCENES, type Scene } from './scenes.js';
 import { LabError, say } from './shell.js';
 import { makeScene } from './stage.js';
 
-const HELP = `npm run lab -- [--list] [--force] [SCENE...]
+const HELP = `npm run lab -- [--list] [--force] [--peers] [SCENE...]
 
 Boots guests under QEMU and keeps dumps of them, with the truth about each, in
 ${labDirectory} (EXHUME_LAB_DIR). Needs Debian bookworm and root.
@@ -16,12 +17,18 @@ ${labDirectory} (EXHUME_LAB_DIR). Needs Debian bookworm and root.
   SCENE...   only these; otherwise all
   --list     names the scenes
   --force    makes them again although they are there
+  --peers    keeps what crash and drgn say about them, too (fetches debug information)
 `;
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { list: { type: 'boolean' }, force: { type: 'boolean' }, help: { type: 'boolean' } },
+    options: {
+      list: { type: 'boolean' },
+      force: { type: 'boolean' },
+      peers: { type: 'boolean' },
+      help: { type: 'boolean' },
+    },
   });
   if (values.help) {
     process.stdout.write(HELP);
@@ -43,6 +50,7 @@ async function main(): Promise<number> {
   for (const scene of wanted) {
     try {
       if (!(await makeScene(scene, values.force ?? false))) say(`${scene.name}: already made`);
+      if (values.peers) keepPeerAnswers(scene);
     } catch (error) {
       if (!(error instanceof LabError)) throw error;
       say(`${scene.name}: failed: ${error.message}`);

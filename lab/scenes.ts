@@ -136,6 +136,9 @@ export const SCENES: readonly Scene[] = [
   scene({ name: 'paging', kernel: '6.1', qemu: '11.1', ending: 'panic', formats: ['elf-paging'] }),
   scene({ name: 'raw', kernel: '7.2', qemu: '7.2', ending: 'panic', vmcoreinfo: false, formats: ['raw'] }),
 
+  // Memory on both sides of the hole below 4 GiB.
+  scene({ name: 'high', kernel: '6.1', qemu: '11.1', ending: 'panic', megabytes: 5120, formats: ['kdump-raw-zlib'] }),
+
   // Other encodings of the log and of kallsyms.
   scene({ name: 'panic-5.10', kernel: '5.10', qemu: '7.2', ending: 'panic', formats: ['elf', 'kdump-zlib'] }),
   scene({ name: 'panic-6.12', kernel: '6.12', qemu: '11.1', ending: 'panic', formats: ['elf', 'kdump-raw-zlib'] }),

@@ -4,8 +4,8 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
-  readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
@@ -16,6 +16,7 @@ import { type Command, inForky } from './chroot.js';
 import { labDirectory, labPath, sceneDirectory } from './directories.js';
 import { buildInitramfs } from './initramfs.js';
 import { type Kernel, kernel } from './kernels.js';
+import { DERIVATIONS, derive } from './makedumpfile.js';
 import { Guest, SERIAL_ARGUMENTS } from './qemu.js';
 import type { Format, Scene } from './scenes.js';
 import { CAPTURE_SCRIPT, CAPTURED, guestScript, PANICKED, READY, TRUTH_DISK_BYTES } from './script.js';
@@ -41,16 +42,21 @@ const FILES: Readonly<Record<Format, string>> = {
 export async function makeScene(scene: Scene, force: boolean): Promise<boolean> {
   const directory = sceneDirectory(scene.name);
   const stamp = join(directory, 'scene.json');
-  const definition = `${JSON.stringify({ edition: EDITION, ...scene }, undefined, 2)}\n`;
+  const derived = scene.ending === 'kdump' ? { derived: DERIVATIONS } : {};
+  const definition = `${JSON.stringify({ edition: EDITION, ...scene, ...derived }, undefined, 2)}\n`;
   if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === definition) return false;
+  const making = `${directory}.making`;
   try {
-    await attempt(scene, directory);
+    await attempt(scene, making);
   } catch (error) {
     if (!(error instanceof LabError)) throw error;
     say(`${scene.name}: once more, because ${error.message}`);
-    await attempt(scene, directory);
+    await attempt(scene, making);
   }
-  writeFileSync(stamp, definition);
+  writeFileSync(join(making, 'scene.json'), definition);
+  // Who reads the scene meanwhile sees the old one or the new one, never half of one.
+  rmSync(directory, { recursive: true, force: true });
+  renameSync(making, directory);
   return true;
 }
 
@@ -59,28 +65,25 @@ async function attempt(scene: Scene, directory: string): Promise<void> {
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
   const scratch = labPath('scratch', scene.name);
-  const command = prepare(scene, scratch, directory);
-  const guest = new Guest(command, join(directory, 'serial.log'));
+  const guest = new Guest(prepare(scene, scratch, directory), join(directory, 'serial.log'));
+  const files: string[] = [];
   try {
     await reach(scene, guest);
     await guest.execute('stop');
     writeFileSync(join(directory, 'registers.txt'), await guest.monitor('info registers -a'));
-    const files = await dump(scene, guest, scratch, directory);
+    files.push(...(await dump(scene, guest, directory)));
+    if (scene.ending === 'kdump') {
+      const vmcore = saveVmcore(guest.console, scratch, directory);
+      files.push(vmcore, ...derive(join(directory, vmcore)));
+    }
     const qemu = await guest.execute('query-version');
-    if (scene.ending === 'kdump') files.push(saveVmcore(guest.console, scratch, directory));
     keepTruth({ scene, directory, scratch, console: guest.console, qemu, files });
   } finally {
     await guest.quit();
     rmSync(scratch, { recursive: true });
   }
-  const sizes = readdirSync(directory).filter((name) => /^(dump|memory|vmcore)/.test(name));
-  say(
-    `${scene.name}: ${((Date.now() - start) / 1000).toFixed(1)} s: ${sizes.map((name) => describe(directory, name)).join(', ')}`,
-  );
-}
-
-function describe(directory: string, name: string): string {
-  return `${name} ${(statSync(join(directory, name)).size / 1e6).toFixed(1)} MB`;
+  const sizes = files.map((name) => `${name} ${(statSync(join(directory, name)).size / 1e6).toFixed(1)} MB`);
+  say(`${scene.name}: ${((Date.now() - start) / 1000).toFixed(1)} s: ${sizes.join(', ')}`);
 }
 
 /** Writes what the guest boots from, and says how to start it. */
@@ -182,7 +185,7 @@ async function until(guest: Guest, wanted: (cpus: readonly string[]) => boolean)
   throw new LabError('the CPUs were never in the wanted state');
 }
 
-async function dump(scene: Scene, guest: Guest, scratch: string, directory: string): Promise<string[]> {
+async function dump(scene: Scene, guest: Guest, directory: string): Promise<string[]> {
   const capability = JSON.stringify(await guest.execute('query-dump-guest-memory-capability'));
   const files: string[] = [];
   for (const format of scene.formats) {
@@ -199,7 +202,6 @@ async function dump(scene: Scene, guest: Guest, scratch: string, directory: stri
     if (format !== 'kdump-zlib' && format !== 'kdump-raw-zlib') run('fallocate', ['--dig-holes', path]);
     files.push(FILES[format]);
   }
-  rmSync(join(scratch, 'initrd'), { force: true });
   return files;
 }
 

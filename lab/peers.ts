@@ -1,0 +1,61 @@
+/**
+ * The other readers of dumps, each with the vmlinux that it needs: what exhume is compared to.
+ *
+ * A peer that cannot read a dump throws; which can read what is in docs/lab.md.
+ */
+
+import { dirname } from 'node:path';
+import { type Command, inForky } from './chroot.js';
+import { LabError, run } from './shell.js';
+
+/** bookworm's crash 8.0.2, or forky's 9.0.2. */
+export type CrashName = 'bookworm' | 'forky';
+
+const TIMEOUT_SECONDS = 300;
+
+/** How to run crash commands on a dump; they are read from standard input. */
+export function crashCommand(by: CrashName, dump: string, vmlinux: string): Command {
+  const args = ['-s', '-i', '/dev/stdin', vmlinux, dump];
+  return by === 'forky' ? inForky(directories(dump, vmlinux), 'crash', args) : { command: 'crash', args };
+}
+
+/** What crash prints for some commands. */
+export function crash(by: CrashName, dump: string, vmlinux: string, commands: readonly string[]): string {
+  const { command, args } = crashCommand(by, dump, vmlinux);
+  const input = [...commands, 'quit', ''].join('\n');
+  const finished = run(command, args, { input, timeoutSeconds: TIMEOUT_SECONDS });
+  if (finished.stdout.trim() === '') throw new LabError(`crash said nothing: ${finished.stderr}`);
+  return finished.stdout;
+}
+
+/** The kernel log as crash prints it. */
+export function crashLog(dump: string, vmlinux: string, by: CrashName = 'forky'): string {
+  return crash(by, dump, vmlinux, ['log']);
+}
+
+/** The dump's header fields as crash prints them. */
+export function crashHelpN(dump: string, vmlinux: string, by: CrashName = 'forky'): string {
+  return crash(by, dump, vmlinux, ['help -n']);
+}
+
+/** The registers in the dump's header as crash prints them. */
+export function crashHelpR(dump: string, vmlinux: string, by: CrashName = 'forky'): string {
+  return crash(by, dump, vmlinux, ['help -r']);
+}
+
+/** How to run a Python program in drgn on a dump. */
+export function drgnCommand(dump: string, vmlinux: string, program: string): Command {
+  const args = ['-q', '-c', dump, '-s', vmlinux, '-e', program];
+  return inForky(directories(dump, vmlinux), 'drgn', args);
+}
+
+/** The kernel log as drgn prints it. */
+export function drgnLog(dump: string, vmlinux: string): string {
+  const program = 'from drgn.helpers.linux.printk import print_dmesg; print_dmesg()';
+  const { command, args } = drgnCommand(dump, vmlinux, program);
+  return run(command, args, { timeoutSeconds: TIMEOUT_SECONDS }).stdout;
+}
+
+function directories(...paths: readonly string[]): string[] {
+  return [...new Set(paths.map((path) => dirname(path)))];
+}
