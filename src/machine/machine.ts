@@ -1,5 +1,6 @@
 import type { PhysicalAddress, VirtualAddress } from '../bytes/address.js';
 import type { Damage } from '../bytes/errors.js';
+import type { DecodedStruct } from '../bytes/struct-table.js';
 import type { Container } from '../dump/container.js';
 import type { PhysicalMemory } from '../dump/memory.js';
 import type { VirtualMemory } from './virtual-memory.js';
@@ -37,7 +38,7 @@ export interface Segment {
 export type CpuMode =
   | 'kernel'
   | 'user'
-  /** Real or unpaged mode: firmware or a boot loader, or a CPU that was never started. */
+  /** Real or unpaged mode, or outside the kernel's half: firmware or a boot loader, or a CPU that was never started. */
   | 'firmware'
   | 'unknown';
 
@@ -59,7 +60,7 @@ export interface Cpu {
 
 /** What a page-table walk met on its way; for `vtop`. */
 export interface WalkStep {
-  /** `PML5`, `PGD`, `PUD`, `PMD`, `PTE`. */
+  /** As Linux names them: `PGD`, `P4D` (five levels only), `PUD`, `PMD`, `PTE`. */
   readonly level: string;
   /** Physical address of the entry. */
   readonly entryAddress: PhysicalAddress;
@@ -85,7 +86,10 @@ export interface PageTable extends VirtualMemory {
   /** 4 or 5 on x86-64. */
   readonly levels: number;
   walk(address: VirtualAddress): Walk;
-  /** Mapped spans within `from … to`, ascending, adjacent ones with equal rights joined; stops after `limit` spans. */
+  /**
+   * Mapped spans from `from` to `to` (the last address, inclusive), ascending, adjacent ones with equal rights joined.
+   * Stops after `limit` spans. Tables that refer to themselves are entered a bounded number of times.
+   */
   mappings(from: VirtualAddress, to: VirtualAddress, limit?: number): Iterable<Mapping>;
 }
 
@@ -99,6 +103,51 @@ export interface Mapping {
   readonly user: boolean;
 }
 
+/** How to read a page table, beyond its root. */
+export interface PageTableOptions {
+  /** Bits of an entry that are not address though they stand among the address bits: AMD's encryption bit (`sme_mask`). */
+  readonly encryptionMask?: bigint;
+}
+
+/** Where a page table may begin. */
+export interface PageTableRoot {
+  /** Physical address of the top-level table. */
+  readonly root: PhysicalAddress;
+  /** 4 or 5 on x86-64. */
+  readonly levels: number;
+  /** `CR3 of CPU 0`, `memory scan`. */
+  readonly method: string;
+}
+
+/** A kernel page table, judged by what it maps. */
+export interface JudgedRoot extends PageTableRoot {
+  /** The kernel image, from its first mapped page on. */
+  readonly image: {
+    readonly virtual: VirtualAddress;
+    readonly physical: PhysicalAddress;
+    /** Bytes from the first to the last page that lie equally far from their physical addresses. */
+    readonly size: number;
+  };
+  /** The kernel's `phys_base` as the image's mapping has it, in bytes; may be negative. */
+  readonly physBase: bigint;
+  /** Where the linear map of all memory begins (`PAGE_OFFSET`); undefined: not seen. */
+  readonly directMap: VirtualAddress | undefined;
+  /** What speaks for it, in words. */
+  readonly evidence: readonly string[];
+  /** The higher the better; comparable within one machine. */
+  readonly score: number;
+  /**
+   * It is the kernel's own table (`swapper_pg_dir`) and no process's copy of it: it lies inside the image that it maps,
+   * and its linear map leads back to it.
+   */
+  readonly certain: boolean;
+}
+
+export interface ScanOptions extends PageTableOptions {
+  /** Look at this many pages at the most, from the lowest on; 4 Mi pages (16 GiB) unless told. */
+  readonly pages?: number;
+}
+
 /** A computer as a dump shows it: CPUs and memory. Guests inside hosts are machines too. */
 export interface Machine {
   readonly architecture: ArchitectureName;
@@ -109,7 +158,23 @@ export interface Machine {
   readonly container: Container;
   /** Who wrote the dump, judged from the notes: `qemu` when it carries QEMU notes. */
   readonly creator: 'qemu' | 'kernel' | 'makedumpfile' | 'unknown';
+  /** The CPUs' notes field by field, for `--raw`. */
+  readonly structures: readonly DecodedStruct[];
   readonly damage: readonly Damage[];
   /** A page table at this root; levels is 4 or 5 on x86-64. */
-  pageTable(root: PhysicalAddress, levels: number): PageTable;
+  pageTable(root: PhysicalAddress, levels: number, options?: PageTableOptions): PageTable;
+  /**
+   * Where a CPU's registers say that the kernel's page table begins, best first; empty when they do not say.
+   * Candidates only: a CPU in user mode under page-table isolation points at a table without the kernel's memory.
+   */
+  rootsOf(cpu: Cpu): readonly PageTableRoot[];
+  /** Is this a kernel's page table? Undefined when it maps no kernel image. */
+  judgeRoot(candidate: PageTableRoot, options?: PageTableOptions): JudgedRoot | undefined;
+  /**
+   * Kernel page tables found by looking at every page of memory, in its order; every process has one, so stop at the
+   * first that is `certain` (each kernel in the dump has one of those). Costs up to a read of the whole dump.
+   */
+  scanRoots(options?: ScanOptions): Iterable<JudgedRoot>;
+  /** Where a CPU's per-CPU area may lie, best first: the base of the segment register that the kernel keeps it in. */
+  perCpuBasesOf(cpu: Cpu): readonly VirtualAddress[];
 }

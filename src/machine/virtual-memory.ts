@@ -26,9 +26,7 @@ export abstract class VirtualMemory {
     while (done < into.length) {
       const at = virtualAddress(address + BigInt(done));
       const physical = this.translate(at);
-      if (physical === undefined) {
-        throw new ExhumeError('EXH_NOT_MAPPED', `virtual address ${hex(at)} is not mapped`, { address: at });
-      }
+      if (physical === undefined) throw this.notMapped(at);
       const length = Math.min(pageSize - (physical % pageSize), into.length - done);
       this.physical.read(physical, into.subarray(done, done + length));
       done += length;
@@ -84,6 +82,11 @@ export abstract class VirtualMemory {
       if (end >= 0) break;
     }
     return new TextDecoder().decode(Uint8Array.from(bytes));
+  }
+
+  /** The error for an address that `translate` has no answer to; page tables say where their walk ended. */
+  protected notMapped(address: VirtualAddress): ExhumeError {
+    return new ExhumeError('EXH_NOT_MAPPED', `virtual address ${hex(address)} is not mapped`, { address });
   }
 
   private fetch(address: bigint, size: 1 | 2 | 4 | 8): DataView {
