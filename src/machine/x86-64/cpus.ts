@@ -1,9 +1,10 @@
-import { type PhysicalAddress, type VirtualAddress, virtualAddress } from '../../bytes/address.js';
+import { type VirtualAddress, virtualAddress } from '../../bytes/address.js';
 import { type Damage, damageOf, ExhumeError } from '../../bytes/errors.js';
 import { type DecodedStruct, viewOf } from '../../bytes/struct-table.js';
 import type { Container, Note } from '../../dump/container.js';
 import type { CpuNotes } from '../architecture.js';
 import type { Cpu, CpuMode, PageTableRoot } from '../machine.js';
+import { kernelRoots } from './paging.js';
 import {
   NT_PRSTATUS,
   NT_TASKSTRUCT,
@@ -157,17 +158,6 @@ function attempt<T>(damage: Damage[], cpu: number, read: () => T): T | undefined
 /** Where a note's description lies in the file: after a 12-byte header and the name with its NUL, padded to 4 bytes. */
 function descriptionOffset(note: Note): number {
   return note.offset + 12 + Math.ceil((note.name.length + 1) / 4) * 4;
-}
-
-/**
- * Where the kernel's page table may begin by a CPU's CR3, best first.
- * Bits 11:0 are the PCID and caching flags. With page-table isolation the top-level table is a pair of pages,
- * the kernel's at the even page and the one for user mode after it, so an odd page may stand for the even one before.
- */
-export function kernelRoots(cr3: bigint): PhysicalAddress[] {
-  const page = Number(cr3 & 0x000f_ffff_ffff_f000n);
-  const odd = page % 8192 !== 0;
-  return (odd ? [page - 4096, page] : [page]) as PhysicalAddress[];
 }
 
 /** Page-table roots that a CPU's registers name; none when paging is off or the note does not hold control registers. */

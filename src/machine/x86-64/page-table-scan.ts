@@ -58,7 +58,7 @@ export function judgeRoot(
  * The first look is at the last entry only: it must be present and lead, through one table more with five levels,
  * to a table whose entry 510 is present: the way to `__START_KERNEL_map`.
  */
-export function* scanRoots(memory: PhysicalMemory, options: ScanOptions = {}): Generator<JudgedRoot, void> {
+export function* scanForRoots(memory: PhysicalMemory, options: ScanOptions = {}): Generator<JudgedRoot, void> {
   let left = options.pages ?? DEFAULT_PAGES;
   for (const { start, end } of memory.ranges()) {
     const lastFrame = Math.floor(end / TABLE_BYTES);

@@ -348,6 +348,17 @@ function flagsOf(entry: bigint, level: number): string[] {
   return flags;
 }
 
+/**
+ * Where the kernel's page table may begin by a CPU's CR3, best first.
+ * Bits 11:0 are the PCID and caching flags. With page-table isolation the top-level table is a pair of pages,
+ * the kernel's at the even page and the one for user mode after it, so an odd page may stand for the even one before.
+ */
+export function kernelRoots(cr3: bigint): PhysicalAddress[] {
+  const page = Number(cr3 & 0x000f_ffff_ffff_f000n);
+  const odd = page % 8192 !== 0;
+  return (odd ? [page - 4096, page] : [page]) as PhysicalAddress[];
+}
+
 /** The 4 KiB table page at a frame number (physical address divided by 4096), or why it cannot be had. */
 export function tablePage(memory: PhysicalMemory, frame: number): DataView | MissingState {
   if (memory.pageSize === TABLE_BYTES) {

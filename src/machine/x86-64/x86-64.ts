@@ -2,7 +2,7 @@ import type { Container } from '../../dump/container.js';
 import type { Architecture } from '../architecture.js';
 import type { ArchitectureEvidence } from '../machine.js';
 import { perCpuBasesOf, prstatusNotes, qemuNotes, readCpus, rootsOf } from './cpus.js';
-import { judgeRoot, scanRoots } from './page-table-scan.js';
+import { judgeRoot, scanForRoots } from './page-table-scan.js';
 import { X86PageTable } from './paging.js';
 import { PRSTATUS_BYTES } from './prstatus.js';
 import { QEMU_NOTE_OLD_BYTES } from './qemu-note.js';
@@ -23,7 +23,7 @@ export const X86_64: Architecture = {
 
   recogniseMemory(memory) {
     let looked = 0;
-    for (const { root, levels, evidence, certain } of scanRoots(memory)) {
+    for (const { root, levels, evidence, certain } of scanForRoots(memory)) {
       if (!certain && ++looked < MOST_UNCERTAIN) continue;
       const method = `${levels}-level kernel page table at 0x${root.toString(16)}: ${evidence.join('; ')}`;
       return certain ? { method, answer: NAME } : undefined;
@@ -35,7 +35,7 @@ export const X86_64: Architecture = {
   pageTable: (memory, root, levels, options) => new X86PageTable(memory, root, levels, options),
   rootsOf,
   judgeRoot,
-  scanRoots,
+  scanRoots: scanForRoots,
   perCpuBasesOf,
 };
 
