@@ -1,0 +1,169 @@
+import { ExhumeError } from '../bytes/errors.js';
+import { viewOf } from '../bytes/struct-table.js';
+
+/** The name tables as they stand in the kernel image; scripts/kallsyms.c. */
+export interface KallsymsNameTables {
+  readonly count: number;
+  /** Length-prefixed compressed names; may run on past the last one. */
+  readonly names: Uint8Array;
+  /** 256 NUL-terminated strings. */
+  readonly tokenTable: Uint8Array;
+  /** u16[256]: where each token begins in `tokenTable`. */
+  readonly tokenIndex: Uint8Array;
+  readonly littleEndian: boolean;
+}
+
+const NO_SYMBOL = 0xffffffff;
+/** A name is at most KSYM_NAME_LEN (512) bytes; anything longer is not a table of names. */
+const LONGEST_NAME = 1024;
+const HASH_SEED = 0x811c9dc5;
+const HASH_PRIME = 0x01000193;
+
+/** Compressed symbol names: by number, and by name through a hash that is built on first use. */
+export class KallsymsNames {
+  readonly count: number;
+  private readonly names: Uint8Array;
+  /** Where each name's length prefix lies in `names`. */
+  private readonly offsets: Uint32Array;
+  private readonly tokenBytes: Uint8Array;
+  /** Token t is `tokenBytes[tokenStarts[t] … tokenEnds[t])`. */
+  private readonly tokenStarts = new Uint16Array(256);
+  private readonly tokenEnds = new Uint16Array(256);
+  /** Open-addressing hash of names: symbol numbers. */
+  private hash: Uint32Array | undefined;
+
+  /** Throws EXH_BAD_STRUCTURE when the names or tokens do not parse. */
+  constructor(tables: KallsymsNameTables) {
+    this.count = tables.count;
+    this.names = tables.names;
+    this.tokenBytes = tables.tokenTable;
+    this.indexTokens(viewOf(tables.tokenIndex), tables.littleEndian);
+    this.offsets = indexNames(tables.names, tables.count);
+  }
+
+  /** The type letter followed by the name. */
+  expand(index: number): string {
+    const { start, end } = this.span(index);
+    const codes: number[] = [];
+    for (let at = start; at < end; at++) {
+      const token = this.names[at] ?? 0;
+      const tokenEnd = this.tokenEnds[token] ?? 0;
+      for (let i = this.tokenStarts[token] ?? 0; i < tokenEnd; i++) codes.push(this.tokenBytes[i] ?? 0);
+    }
+    return String.fromCharCode(...codes);
+  }
+
+  /** The numbers of all symbols of this name, in the order of the table. */
+  *indexesOf(name: string): Generator<number> {
+    const table = this.hashTable();
+    const mask = table.length - 1;
+    const wanted = new TextEncoder().encode(name);
+    let hash = HASH_SEED;
+    for (const byte of wanted) hash = Math.imul(hash ^ byte, HASH_PRIME);
+    for (let slot = slotOf(hash, mask); ; slot = (slot + 1) & mask) {
+      const index = table[slot] ?? NO_SYMBOL;
+      if (index === NO_SYMBOL) return;
+      if (this.isNamed(index, wanted)) yield index;
+    }
+  }
+
+  /** Where the compressed bytes of a name lie in `names`. */
+  private span(index: number): { start: number; end: number } {
+    const at = this.offsets[index] ?? 0;
+    const first = this.names[at] ?? 0;
+    if (first < 0x80) return { start: at + 1, end: at + 1 + first };
+    const length = (first & 0x7f) | ((this.names[at + 1] ?? 0) << 7);
+    return { start: at + 2, end: at + 2 + length };
+  }
+
+  private isNamed(index: number, wanted: Uint8Array): boolean {
+    const { start, end } = this.span(index);
+    let position = -1; // the type letter is not part of the name
+    for (let at = start; at < end; at++) {
+      const token = this.names[at] ?? 0;
+      const tokenEnd = this.tokenEnds[token] ?? 0;
+      for (let i = this.tokenStarts[token] ?? 0; i < tokenEnd; i++) {
+        if (position >= 0 && wanted[position] !== this.tokenBytes[i]) return false;
+        position++;
+      }
+    }
+    return position === wanted.length;
+  }
+
+  /** Filled in table order with linear probing, so that equal names are met in table order. */
+  private hashTable(): Uint32Array {
+    if (this.hash !== undefined) return this.hash;
+    let capacity = 16;
+    while (capacity < this.count * 2) capacity *= 2;
+    const table = new Uint32Array(capacity).fill(NO_SYMBOL);
+    const mask = capacity - 1;
+    const { names, tokenBytes, tokenStarts, tokenEnds } = this;
+    for (let index = 0; index < this.count; index++) {
+      const { start, end } = this.span(index);
+      let hash = HASH_SEED;
+      let skip = 1; // the type letter
+      for (let at = start; at < end; at++) {
+        const token = names[at] ?? 0;
+        const tokenEnd = tokenEnds[token] ?? 0;
+        for (let i = (tokenStarts[token] ?? 0) + skip; i < tokenEnd; i++) {
+          hash = Math.imul(hash ^ (tokenBytes[i] ?? 0), HASH_PRIME);
+        }
+        skip = 0;
+      }
+      let slot = slotOf(hash, mask);
+      while (table[slot] !== NO_SYMBOL) slot = (slot + 1) & mask;
+      table[slot] = index;
+    }
+    this.hash = table;
+    return table;
+  }
+
+  private indexTokens(index: DataView, littleEndian: boolean): void {
+    if (index.byteLength < 512) throw badTable('kallsyms_token_index is shorter than 512 bytes');
+    for (let token = 0; token < 256; token++) {
+      const start = index.getUint16(token * 2, littleEndian);
+      const end = this.tokenBytes.indexOf(0, start);
+      if (end <= start) throw badTable(`token ${token} is empty, or does not end inside kallsyms_token_table`);
+      this.tokenStarts[token] = start;
+      this.tokenEnds[token] = end;
+    }
+  }
+}
+
+function slotOf(hash: number, mask: number): number {
+  return (hash ^ (hash >>> 15)) & mask;
+}
+
+/** Where each name's length prefix lies: ULEB128 of one or two bytes ("big" names, since 6.1). */
+function indexNames(names: Uint8Array, count: number): Uint32Array {
+  // A name takes two bytes at the least, so a count from a damaged image cannot make this array large.
+  if (count <= 0 || count * 2 > names.length) {
+    throw badTable(`${count} symbols do not fit in ${names.length} bytes of names`);
+  }
+  const offsets = new Uint32Array(count);
+  let at = 0;
+  for (let index = 0; index < count; index++) {
+    offsets[index] = at;
+    const next = nextName(names, at);
+    if (next === undefined) throw badTable(`the name of symbol ${index} of ${count} is not one`);
+    at = next;
+  }
+  return offsets;
+}
+
+/** The offset of the name after the one at `at`; undefined when there is none that could be a symbol's. */
+export function nextName(names: Uint8Array, at: number): number | undefined {
+  const first = names[at];
+  if (first === undefined || first === 0) return undefined;
+  if (first < 0x80) return at + 1 + first <= names.length ? at + 1 + first : undefined;
+  const length = (first & 0x7f) | ((names[at + 1] ?? 0) << 7);
+  if (length < 0x80 || length > LONGEST_NAME) return undefined;
+  return at + 2 + length <= names.length ? at + 2 + length : undefined;
+}
+
+/** The error for a kallsyms table that does not parse. */
+export function badTable(reason: string): ExhumeError {
+  return new ExhumeError('EXH_BAD_STRUCTURE', `kallsyms: ${reason}`, {
+    hint: 'the page tables or VMCOREINFO may belong to another kernel: see the evidence that `exhume info` lists',
+  });
+}
