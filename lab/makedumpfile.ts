@@ -5,6 +5,7 @@ import { closeSync, openSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Command, inForky } from './chroot.js';
 import { LabError, run } from './shell.js';
+import { transcodeToSnappy } from './snappy.js';
 
 /** bookworm's 1.7.2, or forky's 1.7.8. */
 export type MakedumpfileName = 'bookworm' | 'forky';
@@ -41,6 +42,8 @@ export const DERIVATIONS: readonly Derivation[] = [
   { files: ['vmcore.d31.short.elf'], by: 'bookworm', options: ['-L', '40M', '-E', '-d', '31'], incomplete: true },
 ];
 
+export const SNAPPY_FILE = 'vmcore.d31.snappy';
+
 /** Makes them all beside the vmcore, and returns their names. */
 export function derive(vmcore: string): string[] {
   const directory = dirname(vmcore);
@@ -51,7 +54,8 @@ export function derive(vmcore: string): string[] {
     else convert(derivation, vmcore, outputs);
     run('chmod', ['644', ...outputs]);
   }
-  return DERIVATIONS.flatMap(({ files }) => files);
+  transcodeToSnappy(join(directory, 'vmcore.d31.plain'), join(directory, SNAPPY_FILE));
+  return [...DERIVATIONS.flatMap(({ files }) => files), SNAPPY_FILE];
 }
 
 /** How to call a makedumpfile on files of one directory. */

@@ -16,7 +16,7 @@ import { type Command, inForky } from './chroot.js';
 import { labDirectory, labPath, sceneDirectory } from './directories.js';
 import { buildInitramfs } from './initramfs.js';
 import { type Kernel, kernel } from './kernels.js';
-import { DERIVATIONS, derive } from './makedumpfile.js';
+import { DERIVATIONS, derive, SNAPPY_FILE } from './makedumpfile.js';
 import { Guest, SERIAL_ARGUMENTS } from './qemu.js';
 import type { Format, Scene } from './scenes.js';
 import { CAPTURE_SCRIPT, CAPTURED, guestScript, PANICKED, READY, TRUTH_DISK_BYTES } from './script.js';
@@ -42,7 +42,7 @@ const FILES: Readonly<Record<Format, string>> = {
 export async function makeScene(scene: Scene, force: boolean): Promise<boolean> {
   const directory = sceneDirectory(scene.name);
   const stamp = join(directory, 'scene.json');
-  const derived = scene.ending === 'kdump' ? { derived: DERIVATIONS } : {};
+  const derived = scene.ending === 'kdump' ? { derived: [...DERIVATIONS, SNAPPY_FILE] } : {};
   const definition = `${JSON.stringify({ edition: EDITION, ...scene, ...derived }, undefined, 2)}\n`;
   if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === definition) return false;
   const making = `${directory}.making`;
