@@ -58,6 +58,8 @@ export interface Kernel {
   readonly directMap: VirtualAddress | undefined;
   /** Wall-clock time of the panic, in seconds since 1970 (VMCOREINFO's CRASHTIME). */
   readonly crashTime: number | undefined;
+  /** `panic_cpu`: the CPU that panicked; undefined when none did. */
+  readonly panicCpu: number | undefined;
   /** Wall-clock time at which the kernel stopped, in seconds since 1970, from its timekeeper. */
   readonly stoppedTime: number | undefined;
   /** Seconds since boot, from its timekeeper. */
