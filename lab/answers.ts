@@ -19,30 +19,33 @@ export function keepPeerAnswers(scene: Scene): void {
   const answers = labPath('scenes', scene.name, 'peers');
   for (const file of dumpFiles(directory)) {
     const dump = join(directory, file);
-    const keep = (name: string, ask: () => string): void => {
-      if (existsSync(join(answers, `${file}.${name}`)) || existsSync(join(answers, `${file}.${peer(name)}-error`)))
-        return;
+    const answer = (name: string): string => join(answers, `${file}.${name}`);
+    const ask = (peer: string, question: () => void): void => {
+      // Not again when there is an answer, be it that the peer cannot.
+      if (existsSync(answer(`${peer}-log`)) || existsSync(answer(`${peer}-error`))) return;
       try {
-        writeFileSync(join(answers, `${file}.${name}`), ask());
+        question();
       } catch (error) {
         if (!(error instanceof LabError)) throw error;
-        writeFileSync(join(answers, `${file}.${peer(name)}-error`), `${error.message}\n`);
-        say(`${scene.name}/${file}: ${peer(name)} cannot read it`);
+        writeFileSync(answer(`${peer}-error`), `${error.message}\n`);
+        say(`${scene.name}: ${peer} cannot read ${file}`);
       }
     };
-    keep('drgn-log', () => drgnLog(dump, symbols));
-    keep('crash-log', () => crash('forky', dump, symbols, ['log']));
-    keep('crash-help-n', () => crash('forky', dump, symbols, ['help -n']));
-    keep('crash-help-r', () => crash('forky', dump, symbols, ['help -r']));
+    ask('drgn', () => writeFileSync(answer('drgn-log'), drgnLog(dump, symbols)));
+    // One start of crash for all three: it takes seconds.
+    const commands = [
+      `log > ${answer('crash-log')}`,
+      `help -n > ${answer('crash-help-n')}`,
+      `help -r > ${answer('crash-help-r')}`,
+    ];
+    ask('crash', () => crash('forky', dump, symbols, commands));
   }
-}
-
-function peer(answer: string): string {
-  return answer.slice(0, answer.indexOf('-'));
 }
 
 function dumpFiles(directory: string): string[] {
   const truth: unknown = JSON.parse(readFileSync(join(directory, 'truth.json'), 'utf8'));
   if (typeof truth !== 'object' || truth === null || !('files' in truth) || !Array.isArray(truth.files)) return [];
-  return truth.files.filter((file): file is string => typeof file === 'string');
+  const files = truth.files.filter((file): file is string => typeof file === 'string');
+  // A part of a split dump is no dump.
+  return files.filter((file) => !file.includes('split'));
 }

@@ -6,7 +6,7 @@
 
 import { dirname } from 'node:path';
 import { type Command, inForky } from './chroot.js';
-import { LabError, run } from './shell.js';
+import { run } from './shell.js';
 
 /** bookworm's crash 8.0.2, or forky's 9.0.2. */
 export type CrashName = 'bookworm' | 'forky';
@@ -23,8 +23,7 @@ export function crashCommand(by: CrashName, dump: string, vmlinux: string): Comm
 export function crash(by: CrashName, dump: string, vmlinux: string, commands: readonly string[]): string {
   const { command, args } = crashCommand(by, dump, vmlinux);
   const input = [...commands, 'quit', ''].join('\n');
-  const finished = run(command, args, { input, timeoutSeconds: TIMEOUT_SECONDS });
-  if (finished.stdout.trim() === '') throw new LabError(`crash said nothing: ${finished.stderr}`);
+  const finished = run(command, args, { input, timeoutSeconds: TIMEOUT_SECONDS, label: 'crash' });
   return finished.stdout;
 }
 
@@ -53,7 +52,7 @@ export function drgnCommand(dump: string, vmlinux: string, program: string): Com
 export function drgnLog(dump: string, vmlinux: string): string {
   const program = 'from drgn.helpers.linux.printk import print_dmesg; print_dmesg()';
   const { command, args } = drgnCommand(dump, vmlinux, program);
-  return run(command, args, { timeoutSeconds: TIMEOUT_SECONDS }).stdout;
+  return run(command, args, { timeoutSeconds: TIMEOUT_SECONDS, label: 'drgn' }).stdout;
 }
 
 function directories(...paths: readonly string[]): string[] {

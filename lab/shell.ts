@@ -14,6 +14,8 @@ export interface RunOptions {
   readonly accept?: readonly number[];
   readonly input?: string;
   readonly timeoutSeconds?: number;
+  /** What to call the program in an error, when its command line says little. */
+  readonly label?: string;
 }
 
 export interface Finished {
@@ -36,7 +38,9 @@ export function run(command: string, args: readonly string[], options: RunOption
   const finished = { status: child.status ?? 128, stdout: child.stdout, stderr: child.stderr };
   if (!(options.accept ?? [0]).includes(finished.status)) {
     const tail = `${finished.stdout}\n${finished.stderr}`.trim().split('\n').slice(-12).join('\n  ');
-    throw new LabError(`${[command, ...args].join(' ')} ended with status ${finished.status}:\n  ${tail}`);
+    throw new LabError(
+      `${options.label ?? [command, ...args].join(' ')} ended with status ${finished.status}:\n  ${tail}`,
+    );
   }
   return finished;
 }
