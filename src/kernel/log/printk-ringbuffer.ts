@@ -7,9 +7,9 @@ import {
   type DictionaryEntry,
   decodeText,
   flagsAndLevel,
+  gapsBetween,
   type KernelLog,
   type LogExecution,
-  type LogGap,
   type LogRecord,
   type PendingRecord,
 } from './record.js';
@@ -265,7 +265,7 @@ class RingReader {
         const after = this.records.findIndex((other) => other.sequence > sequence);
         return { ...record, after: after < 0 ? this.records.length : after };
       }),
-      lost: { atStart: this.records[0]?.sequence ?? 0, gaps: gaps(this.records) },
+      lost: { atStart: this.records[0]?.sequence ?? 0, gaps: gapsBetween(this.records) },
       joinsContinuations: false,
       damage: this.tally.damage(),
     };
@@ -456,15 +456,4 @@ function stringAt(view: DataView, { offset, length }: Span): string {
   const bytes = new Uint8Array(view.buffer, view.byteOffset + offset, length);
   const end = bytes.indexOf(0);
   return decodeText(end < 0 ? bytes : bytes.subarray(0, end));
-}
-
-/** The holes between records, which are in order. */
-export function gaps(records: readonly { readonly sequence: number }[]): LogGap[] {
-  const found: LogGap[] = [];
-  for (let i = 1; i < records.length; i++) {
-    const before = records[i - 1]?.sequence ?? 0;
-    const count = (records[i]?.sequence ?? 0) - before - 1;
-    if (count > 0) found.push({ after: before, count });
-  }
-  return found;
 }

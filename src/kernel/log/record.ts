@@ -30,9 +30,11 @@ export interface LogRecord {
   readonly level: number;
   /** syslog facility: 0 the kernel, 1 user (written to /dev/kmsg), 3 daemons … */
   readonly facility: number;
-  /** The message ended its line. */
+  /** The record's five flag bits as they stood. */
+  readonly flags: number;
+  /** Flag 2, LOG_NEWLINE: the message ended its line. */
   readonly newline: boolean;
-  /** The message goes on the line that the record before it began (KERN_CONT) and could not be merged with it. */
+  /** Flag 8, LOG_CONT: a fragment of a line that could not be merged with the record before it. */
   readonly continuation: boolean;
   readonly caller: LogCaller | undefined;
   readonly execution: LogExecution | undefined;
@@ -57,8 +59,8 @@ export interface LogGap {
 
 /** Messages that the kernel printed and that are not in the log. */
 export interface LostRecords {
-  /** Before the first record: overwritten, as the log is a ring. */
-  readonly atStart: number;
+  /** Before the first record: overwritten, as the log is a ring, or cleared away. Undefined where sequence numbers are. */
+  readonly atStart: number | undefined;
   /** Between records: damaged, or never stored for want of room. */
   readonly gaps: readonly LogGap[];
 }
@@ -100,18 +102,32 @@ export function callerOf(id: number): LogCaller {
   return id >= CPU_CALLER ? { kind: 'cpu', id: id - CPU_CALLER } : { kind: 'task', id };
 }
 
-/** `enum log_flags`, `enum printk_info_flags` (kernel/printk). */
-const LOG_NEWLINE = 2;
-const LOG_CONT = 8;
+/** `enum log_flags` (kernel/printk/printk.c), `enum printk_info_flags` (kernel/printk/internal.h). */
+export const LOG_NEWLINE = 2;
+/** The text came with a level of its own; kernels up to 4.9. */
+export const LOG_PREFIX = 4;
+export const LOG_CONT = 8;
+
+/** The holes between records, which are in order. */
+export function gapsBetween(records: readonly LogRecord[]): LogGap[] {
+  const gaps: LogGap[] = [];
+  let before: number | undefined;
+  for (const { sequence } of records) {
+    if (sequence === undefined) continue;
+    if (before !== undefined && sequence > before + 1) gaps.push({ after: before, count: sequence - before - 1 });
+    before = sequence;
+  }
+  return gaps;
+}
 
 /** The byte that holds `flags:5` and `level:3`; which end comes first follows the byte order. */
 export function flagsAndLevel(
   byte: number,
   littleEndian: boolean,
-): { level: number; newline: boolean; continuation: boolean } {
+): Pick<LogRecord, 'level' | 'flags' | 'newline' | 'continuation'> {
   const flags = littleEndian ? byte & 31 : byte >> 3;
   const level = littleEndian ? byte >> 5 : byte & 7;
-  return { level, newline: (flags & LOG_NEWLINE) !== 0, continuation: (flags & LOG_CONT) !== 0 };
+  return { level, flags, newline: (flags & LOG_NEWLINE) !== 0, continuation: (flags & LOG_CONT) !== 0 };
 }
 
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
