@@ -1,7 +1,7 @@
 import { type VirtualAddress, virtualAddress } from '../bytes/address.js';
 import { viewOf } from '../bytes/struct-table.js';
 import { badTable, type KallsymsNames } from './kallsyms-names.js';
-import type { KernelSymbol, SymbolTable } from './symbols.js';
+import type { KernelSymbol, SymbolHit, SymbolTable } from './symbols.js';
 
 /**
  * How `kallsyms_offsets` (or `kallsyms_addresses`) turns into addresses; scripts/kallsyms.c, kernel/kallsyms.c.
@@ -69,7 +69,7 @@ export class Kallsyms implements SymbolTable {
     return undefined;
   }
 
-  at(address: bigint): { symbol: KernelSymbol; offset: number; size: number } | undefined {
+  at(address: bigint): SymbolHit | undefined {
     const target = Number(address - this.base);
     if (!Number.isSafeInteger(target)) return undefined;
     const { order, relative } = this.byAddress();
@@ -149,13 +149,3 @@ export class Kallsyms implements SymbolTable {
     return this.sorted;
   }
 }
-
-/** A table for a kernel whose symbols could not be found: it has none, and says so by being empty. */
-export const NO_SYMBOLS: SymbolTable = {
-  size: 0,
-  find: () => undefined,
-  findAll: () => [],
-  address: () => undefined,
-  at: () => undefined,
-  all: () => [],
-};

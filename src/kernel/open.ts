@@ -6,11 +6,13 @@ import { Btf } from './btf.js';
 import { type Candidate, CandidateSet, findCandidates } from './candidates.js';
 import { type Claim, EvidenceLog, settle } from './evidence.js';
 import { readBanner, readIdentity, readVariable } from './identity.js';
-import { type Kallsyms, NO_SYMBOLS } from './kallsyms.js';
+import type { Kallsyms } from './kallsyms.js';
 import { loadKallsymsFromVmcoreinfo, type SymbolCheck, scanForKallsyms } from './kallsyms-load.js';
 import type { Evidence, Kernel, KernelRole } from './kernel.js';
+import { withModules } from './module-symbols.js';
+import { readModules } from './modules.js';
 import { structLayouts } from './struct-layouts.js';
-import type { SymbolTable } from './symbols.js';
+import { NO_SYMBOLS, type SymbolTable } from './symbols.js';
 import type { Vmcoreinfo } from './vmcoreinfo.js';
 import { elfCoreHeaderAddress, vmcoreinfoOfElfCoreHeader, vmcoreinfoOfKernel } from './vmcoreinfo-search.js';
 import { PREF_ADDRESS_OFFSET, START_KERNEL_MAP } from './x86-64.js';
@@ -97,7 +99,7 @@ function openKernel(machine: Machine, candidate: Candidate): Kernel {
     commandLine: identity.commandLine,
     hostName: identity.hostName,
     vmcoreinfo,
-    symbols,
+    symbols: withModules(symbols, table, () => readModules(source, damage), damage),
     layouts,
     memory: table,
     pageTable: table,
