@@ -137,8 +137,8 @@ export interface JudgedRoot extends PageTableRoot {
   /** The higher the better; comparable within one machine. */
   readonly score: number;
   /**
-   * It is the kernel's own table (`swapper_pg_dir`) and no process's copy of it: it lies inside the image that it maps,
-   * and its linear map leads back to it.
+   * It is the kernel's own table (`swapper_pg_dir`) and no process's copy of it: it lies in the image that it maps,
+   * beside the tables that map it, and its linear map leads back to it.
    */
   readonly certain: boolean;
 }

@@ -1,7 +1,7 @@
-import { hex, type PhysicalAddress, type VirtualAddress, virtualAddress } from '../bytes/address.js';
+import { hex, type Pfn, type PhysicalAddress, type VirtualAddress, virtualAddress } from '../bytes/address.js';
 import { ExhumeError } from '../bytes/errors.js';
 import { viewOf } from '../bytes/struct-table.js';
-import type { PhysicalMemory } from '../dump/memory.js';
+import { missingPage, type PhysicalMemory } from '../dump/memory.js';
 
 /** Reads memory by virtual address. Each architecture supplies `translate`; everything else follows from it. */
 export abstract class VirtualMemory {
@@ -27,7 +27,7 @@ export abstract class VirtualMemory {
       const at = virtualAddress(address + BigInt(done));
       const physical = this.translate(at);
       if (physical === undefined) throw this.notMapped(at);
-      const length = Math.min(pageSize - (physical % pageSize), into.length - done);
+      const length = Math.min(pageSize - (physical & (pageSize - 1)), into.length - done);
       this.physical.read(physical, into.subarray(done, done + length));
       done += length;
     }
@@ -89,8 +89,22 @@ export abstract class VirtualMemory {
     return new ExhumeError('EXH_NOT_MAPPED', `virtual address ${hex(address)} is not mapped`, { address });
   }
 
+  /** The value at `address` as the first bytes of a view; within one page, as nearly all are, without any allocation. */
   private fetch(address: bigint, size: 1 | 2 | 4 | 8): DataView {
-    this.read(address, size === 8 ? this.scratch : this.scratch.subarray(0, size));
+    const { scratch } = this;
+    const pageSize = this.physical.pageSize;
+    const at = this.translate(BigInt.asUintN(64, address) as VirtualAddress);
+    if (at !== undefined) {
+      // Exact for any address: the operator takes the low 32 bits.
+      const within = at & (pageSize - 1);
+      if (within + size <= pageSize) {
+        const page = this.physical.page(((at - within) / pageSize) as Pfn);
+        if (typeof page === 'string') throw missingPage(at, page);
+        for (let i = 0; i < size; i++) scratch[i] = page[within + i] as number;
+        return this.scratchView;
+      }
+    }
+    this.read(address, scratch.subarray(0, size));
     return this.scratchView;
   }
 }

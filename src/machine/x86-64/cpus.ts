@@ -27,6 +27,8 @@ import {
 
 const CR0_PE = 1n << 0n;
 const CR0_PG = 1n << 31n;
+/** L, "64-bit code segment", in the high double word of a descriptor. */
+const SEGMENT_LONG = 1 << 21;
 const CR4_LA57 = 1n << 12n;
 /** The first address of the kernel's half, whatever the number of levels. */
 const UPPER_HALF = 1n << 63n;
@@ -57,7 +59,7 @@ export function readCpus(container: Container): CpuNotes {
   }
   const count = Math.max(prstatus.length, qemu.length);
   const standard = prstatus.map((note, i) => attempt(damage, i, () => readPrstatus(note, structures)));
-  const extended = qemu.map((note, i) => attempt(damage, i, () => readQemu(note, structures)));
+  const extended = qemu.map((note, i) => attempt(damage, i, () => readQemu(note, i, structures, damage)));
   const cpus = Array.from({ length: count }, (_, index) => cpuOf(index, standard[index], extended[index]));
   return { cpus, structures, damage };
 }
@@ -83,6 +85,18 @@ function cpuOf(index: number, standard: Standard | undefined, extended: Extended
     mode: modeOf(registers, extended?.control),
     sources: [standard?.source, extended?.source].filter((source) => source !== undefined),
   };
+}
+
+/** `word64`: it ran 64-bit code; `unpaged`: it did not translate addresses; `word32`: paged and not 64-bit, whoever it was. */
+export type QemuCpuKind = 'word64' | 'unpaged' | 'word32';
+
+/** What a QEMU note's control registers and code segment say of a CPU; undefined for a broken note. */
+export function qemuCpuKind(note: Note): QemuCpuKind | undefined {
+  if (note.description.length < QEMU_NOTE_OLD_BYTES) return undefined;
+  const { control, segments } = readQemuNote(viewOf(note.description));
+  if (((control.get('cr0') ?? 0n) & CR0_PG) === 0n) return 'unpaged';
+  const cs = segments.find(({ name }) => name === 'cs');
+  return ((cs?.flags ?? 0) & SEGMENT_LONG) !== 0 ? 'word64' : 'word32';
 }
 
 /** Where a CPU was, from its control registers where they are known, and the privilege level in its CS selector. */
@@ -122,7 +136,7 @@ function readPrstatus(note: Note, structures: DecodedStruct[]): Standard {
   return { pid: PRSTATUS.read(view).pr_pid, registers: prstatusRegisters(view), source: 'NT_PRSTATUS' };
 }
 
-function readQemu(note: Note, structures: DecodedStruct[]): Extended {
+function readQemu(note: Note, cpu: number, structures: DecodedStruct[], damage: Damage[]): Extended {
   const length = note.description.length;
   if (length < QEMU_NOTE_OLD_BYTES) {
     throw new ExhumeError('EXH_BAD_NOTE', `QEMU note has ${length} bytes, fewer than ${QEMU_NOTE_OLD_BYTES}`, {
@@ -135,6 +149,10 @@ function readQemu(note: Note, structures: DecodedStruct[]): Extended {
   const state = readQemuNote(view);
   const table = length >= QEMU_NOTE_BYTES ? QEMU_NOTE : QEMU_NOTE_OLD;
   structures.push(table.decode(view, 0, descriptionOffset(note)));
+  if (state.size > length) {
+    const message = `QEMU note of CPU ${cpu} says that it has ${state.size} bytes, it has ${length}`;
+    damage.push({ code: 'EXH_BAD_NOTE', part: `notes of CPU ${cpu}`, message });
+  }
   if (state.version !== QEMU_NOTE_VERSION) {
     throw new ExhumeError('EXH_BAD_NOTE', `QEMU note has version ${state.version}, not ${QEMU_NOTE_VERSION}`, {
       offset: note.offset,

@@ -18,14 +18,19 @@ const SMALLEST_IMAGE = 2 * 2 ** 20;
 /** Spans looked at to tell the image and the linear map. */
 const IMAGE_SPANS = 256;
 const DIRECT_MAP_SPANS = 256;
+/** `swapper_pg_dir` and the tables linked after it lie within so many bytes. */
+const NEIGHBOURS = 16 * TABLE_BYTES;
 const DEFAULT_PAGES = 4 * 2 ** 20;
+
+/** What each sign is worth; a process's table, which leads everywhere, is better than an early boot table of the kernel's. */
+const SCORES = { image: 1, own: 2, directMap: 4 } as const;
 
 /**
  * Is this the root of a Linux kernel's page table? Undefined when it maps no kernel image.
  *
- * Three signs, each worth more than the one before: it maps an executable, 2 MiB aligned, physically contiguous image
- * at `__START_KERNEL_map`; it has a linear map through which it can be reached itself; it lies in the image
- * that it maps, as `swapper_pg_dir` does. Costs some dozens of table pages.
+ * The signs: it maps an executable, 2 MiB aligned, physically contiguous image at `__START_KERNEL_map`; it has a linear
+ * map through which it can be reached itself; and it lies in the image that it maps, as `swapper_pg_dir` does.
+ * Costs some dozens of table pages.
  */
 export function judgeRoot(
   memory: PhysicalMemory,
@@ -36,21 +41,30 @@ export function judgeRoot(
   const image = kernelImage(table);
   if (image === undefined) return undefined;
   const evidence = [`maps ${image.size / 2 ** 20} MiB of kernel image at ${hex(image.virtual)}`];
-  let score = 1;
+  let score: number = SCORES.image;
   const directMap = directMapOf(table);
   if (directMap !== undefined) {
     evidence.push(`is found again through its linear map at ${hex(directMap)}`);
-    score += 2;
+    score += SCORES.directMap;
   }
-  const own = table.root >= image.physical && table.root < image.physical + image.size;
+  const own = isOwn(memory, table.root, image);
   if (own) {
-    evidence.push('lies in the image that it maps');
-    score += 4;
+    evidence.push('lies in the image that it maps, just before the tables that map it');
+    score += SCORES.own;
   }
   const physBase = BigInt(image.physical) - (image.virtual - KERNEL_MAP);
   const { levels, method } = candidate;
   const certain = own && directMap !== undefined;
   return { root: table.root, levels, method, image, physBase, directMap, evidence, score, certain };
+}
+
+/**
+ * Is it `swapper_pg_dir`? The kernel links that one directly before its `level4_kernel_pgt` and `level3_kernel_pgt`
+ * (arch/x86/kernel/head_64.S). Process tables may lie in the image too, in the freed part, but not there.
+ */
+function isOwn(memory: PhysicalMemory, root: PhysicalAddress, image: JudgedRoot['image']): boolean {
+  const after = follow(memory, root / TABLE_BYTES, 511) * TABLE_BYTES - root;
+  return root >= image.physical && root < image.physical + image.size && after > 0 && after <= NEIGHBOURS;
 }
 
 /**

@@ -1,11 +1,10 @@
 import type { Container } from '../../dump/container.js';
 import type { Architecture } from '../architecture.js';
 import type { ArchitectureEvidence } from '../machine.js';
-import { perCpuBasesOf, prstatusNotes, qemuNotes, readCpus, rootsOf } from './cpus.js';
+import { perCpuBasesOf, prstatusNotes, qemuCpuKind, qemuNotes, readCpus, rootsOf } from './cpus.js';
 import { judgeRoot, scanForRoots } from './page-table-scan.js';
 import { X86PageTable } from './paging.js';
 import { PRSTATUS_BYTES } from './prstatus.js';
-import { QEMU_NOTE_OLD_BYTES } from './qemu-note.js';
 
 const NAME = 'x86_64';
 
@@ -55,8 +54,11 @@ function notesEvidence(container: Container): ArchitectureEvidence | undefined {
   ].join(' with ');
   if (sizes.includes(PRSTATUS_BYTES)) return { method, answer: NAME };
   // QEMU describes a machine whose first CPU is in firmware as 32-bit; its own note is the 64-bit one all the same.
-  if (qemuSizes.some((size) => size >= QEMU_NOTE_OLD_BYTES)) return { method, answer: 'x86, 32-bit or 64-bit' };
-  return { method, answer: `not ${NAME}` };
+  const kinds = qemu.map(qemuCpuKind).filter((kind) => kind !== undefined);
+  if (kinds.length === 0) return { method, answer: `not ${NAME}` };
+  if (kinds.includes('word64')) return { method: `${method}, a CPU in 64-bit mode`, answer: NAME };
+  if (kinds.every((kind) => kind === 'unpaged')) return { method: `${method}, all CPUs in firmware`, answer: NAME };
+  return { method, answer: 'x86, 32-bit or 64-bit' };
 }
 
 function vmcoreinfoEvidence(container: Container): ArchitectureEvidence | undefined {
