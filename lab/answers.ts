@@ -4,13 +4,13 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { labPath, sceneDirectory } from './directories.js';
 import { vmlinux } from './kernels.js';
-import { crash, drgnLog } from './peers.js';
+import { CRASH_MINIMAL, crash, DRGN_ARCHITECTURE, drgnLog } from './peers.js';
 import type { Scene } from './scenes.js';
 import { LabError, say } from './shell.js';
 
 /**
  * Asks crash and drgn about each dump. `peers/FILE.crash-log`, `.crash-help-n`, `.crash-help-r` and `.drgn-log` hold
- * the answers; `.crash-error` and `.drgn-error` the words of a peer that could not read it.
+ * the answers; `.crash-error` and `.drgn-error` the words of a peer that could not read it, or not without help.
  */
 export function keepPeerAnswers(scene: Scene): void {
   const directory = sceneDirectory(scene.name);
@@ -20,25 +20,36 @@ export function keepPeerAnswers(scene: Scene): void {
   for (const file of dumpFiles(directory)) {
     const dump = join(directory, file);
     const answer = (name: string): string => join(answers, `${file}.${name}`);
-    const ask = (peer: string, question: () => void): void => {
+    const ask = (peer: string, help: readonly string[], question: (options: readonly string[]) => void): void => {
       // Not again when there is an answer, be it that the peer cannot.
       if (existsSync(answer(`${peer}-log`)) || existsSync(answer(`${peer}-error`))) return;
-      try {
-        question();
-      } catch (error) {
-        if (!(error instanceof LabError)) throw error;
-        writeFileSync(answer(`${peer}-error`), `${error.message}\n`);
-        say(`${scene.name}: ${peer} cannot read ${file}`);
-      }
+      const error = attempt(() => question([]));
+      if (error === undefined) return;
+      writeFileSync(answer(`${peer}-error`), `${error.message}\n`);
+      const withHelp = attempt(() => question(help)) === undefined ? `, but can with ${help.join(' ')}` : '';
+      say(`${scene.name}: ${peer} cannot read ${file}${withHelp}`);
     };
-    ask('drgn', () => writeFileSync(answer('drgn-log'), drgnLog(dump, symbols)));
+    ask('drgn', DRGN_ARCHITECTURE, (options) => {
+      writeFileSync(answer('drgn-log'), drgnLog(dump, symbols, options));
+    });
     // One start of crash for all three: it takes seconds.
     const commands = [
       `log > ${answer('crash-log')}`,
       `help -n > ${answer('crash-help-n')}`,
       `help -r > ${answer('crash-help-r')}`,
     ];
-    ask('crash', () => crash('forky', dump, symbols, commands));
+    ask('crash', CRASH_MINIMAL, (options) => crash('forky', dump, symbols, commands, options));
+  }
+}
+
+/** The peer's failure, if it fails. */
+function attempt(question: () => void): LabError | undefined {
+  try {
+    question();
+    return undefined;
+  } catch (error) {
+    if (error instanceof LabError) return error;
+    throw error;
   }
 }
 
