@@ -1,0 +1,49 @@
+import { unzlibSync } from 'fflate';
+import { codecError, type Decoder } from './codec.js';
+
+/**
+ * A zlib stream (RFC 1950), as in a kdump page with flag 0x1 (makedumpfile -c, QEMU kdump-zlib).
+ * The checksum at its end is checked: fflate itself does not.
+ */
+export const decodeZlib: Decoder = (compressed, into) => {
+  if (compressed.length < 6) throw codecError('zlib', `${compressed.length} bytes are too few for a stream`);
+  // One byte more than expected, so that too long an answer shows; fflate drops what does not fit.
+  const output = new Uint8Array(into.length + 1);
+  let made: number;
+  try {
+    made = unzlibSync(compressed, { out: output }).length;
+  } catch (error) {
+    throw codecError('zlib', error instanceof Error ? error.message : 'invalid data');
+  }
+  if (made !== into.length) {
+    const found = made > into.length ? `more than ${into.length}` : made;
+    throw codecError('zlib', `${found} bytes instead of ${into.length}`, { expected: into.length, found });
+  }
+  into.set(output.subarray(0, into.length));
+  const at = compressed.length - 4;
+  const stored =
+    (((compressed[at] as number) << 24) |
+      ((compressed[at + 1] as number) << 16) |
+      ((compressed[at + 2] as number) << 8) |
+      (compressed[at + 3] as number)) >>>
+    0;
+  const computed = adler32(into);
+  if (stored !== computed) throw codecError('zlib', 'wrong checksum', { expected: stored, found: computed });
+};
+
+/** Adler-32 (RFC 1950): two sums modulo 65521. */
+export function adler32(bytes: Uint8Array): number {
+  let low = 1;
+  let high = 0;
+  for (let start = 0; start < bytes.length; ) {
+    // So many additions stay below 2^32 between two reductions.
+    const end = Math.min(start + 3800, bytes.length);
+    for (; start < end; start++) {
+      low += bytes[start] as number;
+      high += low;
+    }
+    low %= 65521;
+    high %= 65521;
+  }
+  return ((high << 16) | low) >>> 0;
+}

@@ -1,0 +1,226 @@
+import type { Pfn, PhysicalAddress } from '../bytes/address.js';
+import { isExhumeError } from '../bytes/errors.js';
+import { LruCache } from '../bytes/lru.js';
+import { size64, structTable, u32, u64, viewOf } from '../bytes/struct-table.js';
+import type { CompressionMethod, Decoders } from '../codecs/codec.js';
+import type { FileBitmap } from './bitmap.js';
+import type { CachedSource } from './cached-source.js';
+import type { DamageLog } from './damage-log.js';
+import { type MissingState, type PageState, PhysicalMemory, type PhysicalRange } from './memory.js';
+
+/** makedumpfile's diskdump_mod.h: one for each set bit of the 2nd bitmap. */
+export const PAGE_DESC = structTable('page_desc', 24, {
+  offset: size64(0),
+  size: u32(8),
+  flags: u32(12),
+  page_flags: u64(16),
+});
+
+/** In `flags` of a page_desc; in `status` of the header the method that was asked for. None of them: not compressed. */
+export const PAGE_COMPRESSION: readonly (readonly [flag: number, method: CompressionMethod])[] = [
+  [0x1, 'zlib'],
+  [0x2, 'lzo1x'],
+  [0x4, 'snappy'],
+  [0x20, 'zstd'],
+];
+
+/** So many ranges are given; a bitmap with more runs has those that are nearest to each other joined. */
+const MAX_RANGES = 65_536;
+
+/** One file of a dump: all of it, or a member of a `--split` set. */
+export interface DiskdumpMember {
+  readonly source: CachedSource;
+  /** Which pages are in the dump. In a member of a set it counts only from `startPfn` to `endPfn`. */
+  readonly dumped: FileBitmap;
+  /** File offset of the first page descriptor, in bytes. */
+  readonly descriptorsAt: number;
+  readonly startPfn: number;
+  /** First page frame after its own. */
+  readonly endPfn: number;
+  readonly littleEndian: boolean;
+}
+
+interface PageData {
+  readonly offset: number;
+  readonly size: number;
+  readonly flags: number;
+}
+
+interface DecodedPage extends PageData {
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Physical memory in a kdump-compressed file or set of files.
+ * To find a page costs two short reads whatever the size of the dump: a chunk of the bitmap, from which the rank of
+ * the page follows, and its descriptor. Decompressed pages are kept by where their data lies: all zero pages share one.
+ */
+export class DiskdumpMemory extends PhysicalMemory {
+  private readonly pages: LruCache<DecodedPage>;
+  private readonly rankBases: number[] = [];
+  private cachedRanges: readonly PhysicalRange[] | undefined;
+
+  /**
+   * @param members ascending by `startPfn`, not overlapping
+   * @param exists which pages are RAM; undefined where the file has only one bitmap
+   * @param maxMapnr first page frame number that the dump does not describe
+   */
+  constructor(
+    private readonly members: readonly DiskdumpMember[],
+    private readonly exists: FileBitmap | undefined,
+    private readonly maxMapnr: number,
+    readonly pageSize: number,
+    private readonly decoders: Decoders,
+    cacheBytes: number,
+    private readonly damage: DamageLog,
+  ) {
+    super();
+    this.pages = new LruCache(cacheBytes);
+  }
+
+  ranges(): readonly PhysicalRange[] {
+    this.cachedRanges ??= this.findRanges();
+    return this.cachedRanges;
+  }
+
+  state(pfn: Pfn): PageState {
+    const found = this.locate(pfn);
+    if (typeof found === 'string') return found;
+    return 'present';
+  }
+
+  page(pfn: Pfn): Uint8Array | MissingState {
+    const found = this.locate(pfn);
+    if (typeof found === 'string') return found;
+    const { member, data } = found;
+    const key = data.offset * this.members.length + member;
+    const kept = this.pages.get(key);
+    if (kept !== undefined && kept.size === data.size && kept.flags === data.flags) return kept.bytes;
+    const bytes = this.decode(pfn, member, data);
+    if (typeof bytes !== 'string') this.pages.set(key, { ...data, bytes }, this.pageSize);
+    return bytes;
+  }
+
+  /** The descriptor of a page, when it can be right. */
+  private locate(pfn: number): { readonly member: number; readonly data: PageData } | MissingState {
+    if (pfn >= this.maxMapnr) return 'absent';
+    const index = this.memberOf(pfn);
+    const member = this.members[index];
+    if (member === undefined) return this.withoutMember(pfn);
+    try {
+      if (!member.dumped.has(pfn)) return this.exists?.has(pfn) === true ? 'excluded' : 'absent';
+      const rank = member.dumped.rank(pfn) - this.rankBase(index, member);
+      const at = member.descriptorsAt + rank * PAGE_DESC.size;
+      if (!member.source.has(at, PAGE_DESC.size)) return 'lost';
+      const view = viewOf(member.source.view(at, PAGE_DESC.size));
+      const { littleEndian } = member;
+      const offset = PAGE_DESC.fields.offset.read(view, 0, littleEndian);
+      // Offset 0 is how makedumpfile marks a page that it had no room for any more.
+      if (offset === 0) return 'lost';
+      const size = view.getUint32(8, littleEndian);
+      const flags = view.getUint32(12, littleEndian);
+      if (size === 0 || size > this.pageSize * 2 || !member.source.has(offset, size)) return 'lost';
+      return { member: index, data: { offset, size, flags } };
+    } catch (error) {
+      if (isExhumeError(error, 'EXH_IO')) return 'lost';
+      throw error;
+    }
+  }
+
+  private decode(pfn: number, index: number, data: PageData): Uint8Array | MissingState {
+    const { source } = this.members[index] as DiskdumpMember;
+    try {
+      const compressed = source.view(data.offset, data.size);
+      if (compressed.length < data.size) return 'lost';
+      const method = PAGE_COMPRESSION.find(([flag]) => (data.flags & flag) !== 0)?.[1];
+      const page = new Uint8Array(this.pageSize);
+      if (method !== undefined) {
+        this.decoders[method](compressed, page);
+      } else if (data.size === this.pageSize) {
+        page.set(compressed);
+      } else {
+        this.damage.add(
+          'EXH_BAD_PAGE',
+          'pages',
+          `${source.name}: page ${pfn} is not compressed and has ${data.size} bytes instead of ${this.pageSize}`,
+        );
+        return 'lost';
+      }
+      return page;
+    } catch (error) {
+      this.damage.addError(`page ${pfn}`, error);
+      return 'lost';
+    }
+  }
+
+  /** Index of the file that holds a page; past the last one when none does. */
+  private memberOf(pfn: number): number {
+    const { members } = this;
+    if (members.length === 1) {
+      const only = members[0] as DiskdumpMember;
+      return pfn >= only.startPfn && pfn < only.endPfn ? 0 : 1;
+    }
+    let low = 0;
+    let high = members.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((members[middle] as DiskdumpMember).endPfn > pfn) high = middle;
+      else low = middle + 1;
+    }
+    return low < members.length && (members[low] as DiskdumpMember).startPfn <= pfn ? low : members.length;
+  }
+
+  /** A page of a file that is missing from the set. */
+  private withoutMember(pfn: number): MissingState {
+    if (this.exists === undefined) return 'lost';
+    return this.exists.has(pfn) ? 'lost' : 'absent';
+  }
+
+  /** How many pages before its own a member's bitmap counts. */
+  private rankBase(index: number, member: DiskdumpMember): number {
+    let base = this.rankBases[index];
+    if (base === undefined) {
+      base = member.startPfn === 0 ? 0 : member.dumped.rank(member.startPfn);
+      this.rankBases[index] = base;
+    }
+    return base;
+  }
+
+  private findRanges(): PhysicalRange[] {
+    const { pageSize } = this;
+    const bitmap = this.exists ?? this.members[0]?.dumped;
+    let runs: PhysicalRange[] = [];
+    /** Gaps of fewer pages than this are joined over. */
+    let grain = 1;
+    bitmap?.eachRun((first, after) => {
+      const start = (first * pageSize) as PhysicalAddress;
+      const end = (Math.min(after, this.maxMapnr) * pageSize) as PhysicalAddress;
+      const last = runs.at(-1);
+      if (last !== undefined && start - last.end < grain * pageSize) {
+        runs[runs.length - 1] = { start: last.start, end };
+        return true;
+      }
+      runs.push({ start, end });
+      while (runs.length > MAX_RANGES) {
+        grain *= 2;
+        runs = joinOver(runs, grain * pageSize);
+      }
+      return true;
+    });
+    return runs;
+  }
+}
+
+/** Joins ascending ranges that lie less than `gap` bytes apart. */
+function joinOver(ranges: readonly PhysicalRange[], gap: number): PhysicalRange[] {
+  const joined: PhysicalRange[] = [];
+  for (const range of ranges) {
+    const last = joined.at(-1);
+    if (last !== undefined && range.start - last.end < gap) {
+      joined[joined.length - 1] = { start: last.start, end: range.end };
+    } else {
+      joined.push(range);
+    }
+  }
+  return joined;
+}
