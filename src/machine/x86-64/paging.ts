@@ -24,7 +24,7 @@ export const USER = 0x004;
 export const LARGE = 0x080;
 export const GLOBAL = 0x100;
 
-/** Names of an entry's flag bits, as Linux and crash call them; bit 7 is PSE in a directory and PAT in the last level. */
+/** Names of an entry's flag bits, as Linux and crash call them; bit 7 is the page size in directories, PAT in the last level. */
 const FLAGS: readonly (readonly [bit: bigint, name: string])[] = [
   [1n << 0n, 'PRESENT'],
   [1n << 1n, 'RW'],
@@ -33,6 +33,7 @@ const FLAGS: readonly (readonly [bit: bigint, name: string])[] = [
   [1n << 4n, 'PCD'],
   [1n << 5n, 'ACCESSED'],
   [1n << 6n, 'DIRTY'],
+  [1n << 7n, 'PSE'],
   [1n << 8n, 'GLOBAL'],
   [1n << 63n, 'NX'],
 ];
@@ -341,11 +342,8 @@ function indexOf(level: number, low: number, high: number): number {
 }
 
 function flagsOf(entry: bigint, level: number): string[] {
-  const flags = FLAGS.filter(([bit]) => (entry & bit) !== 0n).map(([, name]) => name);
-  if ((entry & BigInt(LARGE)) !== 0n) {
-    flags.splice(flags.at(-1) === 'NX' ? -1 : flags.length, 0, level === 1 ? 'PAT' : 'PSE');
-  }
-  return flags;
+  const names = FLAGS.filter(([bit]) => (entry & bit) !== 0n).map(([, name]) => name);
+  return level === 1 ? names.map((name) => (name === 'PSE' ? 'PAT' : name)) : names;
 }
 
 /**
