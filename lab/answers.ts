@@ -15,7 +15,12 @@ import { LabError, say } from './shell.js';
 export function keepPeerAnswers(scene: Scene): void {
   const directory = sceneDirectory(scene.name);
   if (scene.ending === 'firmware' || !existsSync(join(directory, 'truth.json'))) return;
-  const symbols = vmlinux(scene.kernel);
+  const symbols = attempt(() => vmlinux(scene.kernel));
+  if (symbols instanceof LabError) {
+    // The mirror keeps debug information of some kernels only.
+    say(`${scene.name}: no vmlinux for the peers: ${symbols.message}`);
+    return;
+  }
   const answers = labPath('scenes', scene.name, 'peers');
   for (const file of dumpFiles(directory)) {
     const dump = join(directory, file);
@@ -24,9 +29,10 @@ export function keepPeerAnswers(scene: Scene): void {
       // Not again when there is an answer, be it that the peer cannot.
       if (existsSync(answer(`${peer}-log`)) || existsSync(answer(`${peer}-error`))) return;
       const error = attempt(() => question([]));
-      if (error === undefined) return;
+      if (!(error instanceof LabError)) return;
       writeFileSync(answer(`${peer}-error`), `${error.message}\n`);
-      const withHelp = attempt(() => question(help)) === undefined ? `, but can with ${help.join(' ')}` : '';
+      const helped = !(attempt(() => question(help)) instanceof LabError);
+      const withHelp = helped ? `, but can with ${help.join(' ')}` : '';
       say(`${scene.name}: ${peer} cannot read ${file}${withHelp}`);
     };
     ask('drgn', DRGN_ARCHITECTURE, (options) => {
@@ -42,11 +48,10 @@ export function keepPeerAnswers(scene: Scene): void {
   }
 }
 
-/** The peer's failure, if it fails. */
-function attempt(question: () => void): LabError | undefined {
+/** The answer, or the failure to give one. */
+function attempt<Answer>(question: () => Answer): Answer | LabError {
   try {
-    question();
-    return undefined;
+    return question();
   } catch (error) {
     if (error instanceof LabError) return error;
     throw error;

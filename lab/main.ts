@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { keepPeerAnswers } from './answers.js';
 import { installForky } from './chroot.js';
 import { labDirectory } from './directories.js';
+import { lockLab } from './lock.js';
 import { installPackages } from './packages.js';
 import { SCENES, type Scene } from './scenes.js';
 import { LabError, say } from './shell.js';
@@ -43,6 +44,7 @@ async function main(): Promise<number> {
     console.error(`no scene ${unknown.join(', ')}; see --list`);
     return 2;
   }
+  await lockLab();
   installPackages();
   installForky();
   const wanted = SCENES.filter((scene) => positionals.length === 0 || positionals.includes(scene.name));

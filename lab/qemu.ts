@@ -31,7 +31,9 @@ export class Guest {
 
   /** Starts QEMU; the console is kept in `serialLog` as it comes. */
   constructor(command: Command, serialLog: string) {
-    const child = spawn(command.command, [...command.args], { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] });
+    // A guest does not outlive the lab, however that ends.
+    const args = ['--pdeathsig', 'KILL', command.command, ...command.args];
+    const child = spawn('setpriv', args, { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] });
     this.#child = child;
     this.#monitor = child.stdin;
     this.#log = createWriteStream(serialLog);
