@@ -1,0 +1,41 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { SharedOptions } from '../session.js';
+
+/** The options of the program itself: they stand before or after the command's name. */
+export function addSharedOptions(program: Command): void {
+  program
+    .addOption(new Option('--json', 'answer as one JSON document (schemas/*.schema.json)'))
+    .addOption(
+      new Option('--kernel <index>', 'which kernel of the dump; see the list in the report').argParser(wholeNumber),
+    )
+    .addOption(new Option('-o, --output <file>', 'write the answer to a file, which is there whole or not at all'))
+    .addOption(new Option('--color <when>', 'colours in text').choices(['auto', 'always', 'never']).default('auto'))
+    .addOption(new Option('--part <file>', 'another file of a split dump; may be repeated').argParser(collect))
+    .addOption(new Option('--raw-memory', 'the file is a plain image of physical memory'))
+    .addOption(new Option('--ranges <file>', 'for plain images: a map of the ranges in it, one START-END a line'));
+}
+
+/** A command's own options together with the shared ones. */
+export function optionsOf<T extends object>(command: Command): T & SharedOptions {
+  return command.optsWithGlobals() as T & SharedOptions;
+}
+
+/** 0, 1, 2, … in decimal. */
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new InvalidArgumentError('It is not a whole number.');
+  return value;
+}
+
+/** A whole number, decimal or `0x…`. */
+export function count(text: string): number {
+  const value = Number(text);
+  if (!/^(0x[0-9a-f]+|\d+)$/i.test(text) || !Number.isSafeInteger(value)) {
+    throw new InvalidArgumentError('It is not a whole number.');
+  }
+  return value;
+}
+
+function collect(value: string, previous: readonly string[] | undefined): string[] {
+  return [...(previous ?? []), value];
+}

@@ -1,0 +1,67 @@
+import { Command, CommanderError } from 'commander';
+import { ExhumeError } from '../bytes/errors.js';
+import { example } from './command.js';
+import { defineCompletion } from './commands/completion.js';
+import { defineInfo } from './commands/info.js';
+import { defineLog } from './commands/log.js';
+import { defineRd, withLongWidths } from './commands/rd.js';
+import { defineRegs } from './commands/regs.js';
+import { defineReport } from './commands/report.js';
+import { addSharedOptions } from './commands/shared.js';
+import { defineSym } from './commands/sym.js';
+import { defineVtop } from './commands/vtop.js';
+import { Session, type Surroundings } from './session.js';
+import type { ExitStatus } from './status.js';
+import { VERSION } from './version.js';
+
+/** The `exhume` command: parsing, help, man page and completion all come from these definitions. */
+export function createProgram(session: Session): Command {
+  const program = new Command('exhume')
+    .description(
+      'Reads what a dead Linux kernel left behind: which kernel it was, why it died, what it was doing. ' +
+        'No vmlinux, no debuginfo, no knobs.',
+    )
+    .version(VERSION, '--version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand('help [command]', 'show help for a command')
+    .configureOutput(session.commanderOutput)
+    .configureHelp({ showGlobalOptions: true })
+    .exitOverride()
+    .showSuggestionAfterError(true);
+  addSharedOptions(program);
+  defineReport(program, session);
+  defineInfo(program, session);
+  defineLog(program, session);
+  defineRegs(program, session);
+  defineSym(program, session);
+  defineVtop(program, session);
+  defineRd(program, session);
+  defineCompletion(program, session);
+  example(program, 'exhume vmcore', 'why did it die?');
+  example(program, 'exhume log vmcore | less', 'the whole kernel log');
+  example(program, 'exhume help rd', 'one command in full');
+  return program;
+}
+
+/** Runs a command line (without the program's own name) and gives the exit status. Never throws. */
+export async function runCommandLine(words: readonly string[], surroundings: Surroundings): Promise<ExitStatus> {
+  const session = new Session(surroundings);
+  const json = words.includes('--json');
+  try {
+    const program = createProgram(session);
+    if (words.length === 0) {
+      surroundings.stderr.write(program.helpInformation());
+      throw new ExhumeError('EXH_USAGE', 'name a dump', { hint: 'exhume FILE' });
+    }
+    await program.parseAsync(withLongWidths(words), { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) session.fail(error, json);
+    else if (error.exitCode !== 0) session.fail(usageError(error), json);
+  }
+  return session.status;
+}
+
+function usageError(error: CommanderError): ExhumeError {
+  const message = error.message.replace(/^error: /, '');
+  return new ExhumeError('EXH_USAGE', message, { hint: 'exhume --help, or exhume help COMMAND' });
+}

@@ -1,0 +1,161 @@
+import type { OutputConfiguration } from 'commander';
+import { type Damage, ExhumeError } from '../bytes/errors.js';
+import type { ErrorReport } from '../report/schema/error.js';
+import type { Subject } from '../report/subject.js';
+import type { TextOptions } from '../report/text/page.js';
+import { fileOutput, type Output, streamOutput, type TextStream } from './output.js';
+import { EXIT, type ExitStatus, exitStatusOf } from './status.js';
+
+/** Options that every command has; commander's names. */
+export interface SharedOptions {
+  readonly json?: boolean;
+  readonly kernel?: number;
+  readonly output?: string;
+  readonly color?: 'auto' | 'always' | 'never';
+  readonly part?: readonly string[];
+  readonly rawMemory?: boolean;
+  readonly ranges?: string;
+}
+
+/** The world outside, as far as the command line touches it. */
+export interface Surroundings {
+  readonly stdout: TextStream & { readonly isTTY?: boolean; readonly columns?: number };
+  readonly stderr: TextStream;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** A command's answer: the model, and its rendering as text. */
+export interface Answer {
+  readonly model: { readonly complete: boolean; readonly damage: readonly Damage[] };
+  readonly lines: (options: TextOptions) => Iterable<string>;
+  /** The text names what was damaged; where it does not, stderr does. */
+  readonly tellsDamage?: boolean;
+}
+
+/** A dump, opened for a command. */
+export interface OpenFile {
+  readonly subject: Subject;
+  /** Sizes of the files together. */
+  readonly bytes: number;
+}
+
+/** One run of the command line. */
+export class Session {
+  status: ExitStatus = EXIT.answered;
+
+  constructor(readonly surroundings: Surroundings) {}
+
+  /** Opens the files, as the options say. */
+  async open(files: readonly string[], options: SharedOptions): Promise<OpenFile> {
+    const { openFiles } = await import('./open.js');
+    return openFiles(files, options);
+  }
+
+  /** Runs a command to its end: the answer where it belongs, or the error, and the exit status. */
+  async answer(options: SharedOptions, work: () => Promise<Answer>): Promise<void> {
+    try {
+      const { model, lines, tellsDamage } = await work();
+      if (options.json) this.emit(options, [JSON.stringify(model, null, 2)]);
+      else this.emit(options, lines(this.textOptions(options)));
+      if (!options.json && !tellsDamage) this.tellDamage(model.damage);
+      this.status = model.complete ? EXIT.answered : EXIT.inPart;
+    } catch (error) {
+      this.fail(error, options.json ?? false);
+    }
+  }
+
+  /** Tells an error on stderr, and with --json on stdout as a document. */
+  fail(error: unknown, json: boolean): void {
+    const { stderr, stdout } = this.surroundings;
+    this.status = exitStatusOf(error);
+    if (error instanceof ExhumeError) {
+      stderr.write(`exhume: ${error.code}: ${error.message}\n`);
+      if (error.data.hint !== undefined) stderr.write(`  ${error.data.hint}\n`);
+    } else {
+      const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      stderr.write(`exhume: a bug in exhume, please report it with this trace:\n${trace}\n`);
+    }
+    if (json) stdout.write(`${JSON.stringify(errorReport(error), null, 2)}\n`);
+  }
+
+  /** How commander is to talk. */
+  get commanderOutput(): OutputConfiguration {
+    const { stdout, stderr } = this.surroundings;
+    return {
+      writeOut: (text) => void stdout.write(text),
+      writeErr: (text) => void stderr.write(text),
+      getOutHelpWidth: () => this.width,
+      getErrHelpWidth: () => this.width,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+      // Told by fail(), in the same words as every other error.
+      outputError: () => {},
+    };
+  }
+
+  private get width(): number {
+    const { stdout, environment } = this.surroundings;
+    const told = Number(stdout.columns ?? environment['COLUMNS']);
+    return Number.isInteger(told) && told > 0 ? Math.min(told, WIDEST) : PAGE_WIDTH;
+  }
+
+  private textOptions({ color = 'auto', output }: SharedOptions): TextOptions {
+    const { stdout, environment } = this.surroundings;
+    const wanted =
+      stdout.isTTY === true && output === undefined && !environment['NO_COLOR'] && environment['TERM'] !== 'dumb';
+    return {
+      color: color === 'always' || (color === 'auto' && wanted),
+      width: output === undefined ? this.width : PAGE_WIDTH,
+    };
+  }
+
+  private emit({ output }: SharedOptions, lines: Iterable<string>): void {
+    const out = output === undefined || output === '-' ? streamOutput(this.surroundings.stdout) : fileOutput(output);
+    try {
+      writeLines(out, lines);
+    } catch (error) {
+      out.discard();
+      throw error;
+    }
+    out.commit();
+  }
+
+  private tellDamage(damage: readonly Damage[]): void {
+    for (const { code, part, message } of damage) {
+      this.surroundings.stderr.write(`exhume: ${code}: ${part}: ${message}\n`);
+    }
+  }
+}
+
+/** Where nothing tells how wide the page is. */
+const PAGE_WIDTH = 100;
+const WIDEST = 120;
+const CHUNK = 1 << 16;
+
+/** Many lines at a time: a write for each would be most of the work. */
+function writeLines(out: Output, lines: Iterable<string>): void {
+  let pending = '';
+  for (const line of lines) {
+    pending += `${line}\n`;
+    if (pending.length >= CHUNK) {
+      out.write(pending);
+      pending = '';
+    }
+  }
+  if (pending !== '') out.write(pending);
+}
+
+function errorReport(error: unknown): ErrorReport {
+  if (!(error instanceof ExhumeError)) {
+    const message = error instanceof Error ? error.message : String(error);
+    return { schema: 'exhume-error/1', error: { code: null, message, hint: null, data: {} } };
+  }
+  const { hint, ...data } = error.data;
+  const plain = JSON.parse(
+    JSON.stringify(data, (_, value) => (typeof value === 'bigint' ? `0x${value.toString(16)}` : value)),
+  );
+  return {
+    schema: 'exhume-error/1',
+    error: { code: error.code, message: error.message, hint: hint ?? null, data: plain },
+  };
+}

@@ -1,0 +1,17 @@
+import { isAbsence } from './absence.js';
+import type { FileReport } from './schema/common.js';
+import type { Subject } from './subject.js';
+
+export function fileReport({ container, machine }: Subject, bytes: number): FileReport {
+  return {
+    names: [...container.files],
+    bytes,
+    format: container.format,
+    description: container.description,
+    flattened: container.flattened,
+    writer: isAbsence(machine) ? 'unknown' : machine.creator,
+    wordBits: container.wordBits,
+    littleEndian: container.littleEndian,
+    incomplete: container.incomplete,
+  };
+}

@@ -1,0 +1,15 @@
+import { isAbsence } from './absence.js';
+import type { Report } from './schema/report.js';
+
+/** The answer in one line: which kernel, and what became of it. */
+export function headlineOf({ kernel, crash, machine }: Pick<Report, 'kernel' | 'crash' | 'machine'>): string {
+  if (isAbsence(kernel)) return isAbsence(machine) ? `Not readable: ${machine.absent}` : 'No Linux kernel was found';
+  const host = kernel.hostName === null || UNNAMED.has(kernel.hostName) ? '' : ` on ${kernel.hostName}`;
+  const name = `Linux ${kernel.release ?? '(unknown release)'}${host}`;
+  if (kernel.role === 'capture') return `${name} was saving the dump of another kernel`;
+  if (isAbsence(crash)) return kernel.role === 'crashed' ? `${name} crashed` : name;
+  return crash.kind === 'none' ? `${name} was dumped alive: ${crash.reason}` : `${name} died: ${crash.reason}`;
+}
+
+/** What a machine is called that nobody named. */
+const UNNAMED = new Set(['', '(none)']);

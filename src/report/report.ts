@@ -1,0 +1,68 @@
+import { isAbsence } from './absence.js';
+import { cpuReports } from './cpus.js';
+import { crashReport } from './crash.js';
+import { fileReport } from './file.js';
+import { headlineOf } from './headline.js';
+import { logOf, logTail } from './log.js';
+import { machineReport } from './machine.js';
+import type { IdentityReport, Report } from './schema/report.js';
+import type { Subject } from './subject.js';
+import { damageOf, evidenceOf, hexOrNull, kernelSummaries } from './words.js';
+
+export interface ReportOptions {
+  /** Sizes of the files together. */
+  readonly bytes: number;
+  /** How many lines of the log's end to show. */
+  readonly logLines: number;
+}
+
+/**
+ * Everything that matters about a dump. A section that cannot be had says why; it never fails the report.
+ * Every rendering (text, JSON) shows this object and computes nothing.
+ */
+export function buildReport(subject: Subject, options: ReportOptions): Report {
+  const { container, machine } = subject;
+  const kernel = isAbsence(subject.kernel) ? undefined : subject.kernel;
+  const log = logOf(subject);
+  const crash = kernel === undefined ? (subject.kernel as Report['crash']) : crashReport(kernel, log);
+  const sections = {
+    file: fileReport(subject, options.bytes),
+    machine: isAbsence(machine) ? machine : machineReport(machine),
+    kernel: isAbsence(subject.kernel) ? subject.kernel : identityReport(subject.kernel),
+    crash,
+    cpus: isAbsence(machine)
+      ? machine
+      : cpuReports(machine, kernel, isAbsence(crash) ? undefined : (crash.cpu ?? undefined)),
+    log: isAbsence(log) ? log : logTail(log, options.logLines),
+  };
+  // Last, since reading may find more of it.
+  const damage = damageOf(subject, isAbsence(log) ? [] : log.damage);
+  const complete = damage.length === 0 && !container.incomplete && !Object.values(sections).some(isAbsence);
+  return {
+    schema: 'exhume-report/1',
+    complete,
+    headline: headlineOf(sections),
+    ...sections,
+    kernels: kernelSummaries(subject),
+    evidence: evidenceOf(subject),
+    damage,
+  };
+}
+
+function identityReport(kernel: Exclude<Subject['kernel'], { absent: string }>): IdentityReport {
+  return {
+    index: kernel.index,
+    role: kernel.role,
+    release: kernel.release ?? null,
+    banner: kernel.banner ?? null,
+    buildId: kernel.buildId ?? null,
+    hostName: kernel.hostName ?? null,
+    commandLine: kernel.commandLine ?? null,
+    physBase: hexOrNull(kernel.physBase),
+    kaslrOffset: hexOrNull(kernel.kaslrOffset),
+    directMap: hexOrNull(kernel.directMap),
+    pageTable: hexOrNull(kernel.pageTable.root),
+    pageTableLevels: kernel.pageTable.levels,
+    symbols: kernel.symbols.size,
+  };
+}

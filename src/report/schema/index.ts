@@ -1,0 +1,26 @@
+import type { TSchema } from 'typebox';
+import { RegsSchema } from './cpu.js';
+import { ErrorSchema } from './error.js';
+import { InfoSchema } from './info.js';
+import { LogSchema } from './log.js';
+import { RdSchema } from './rd.js';
+import { ReportSchema } from './report.js';
+import { SymSchema } from './sym.js';
+import { VtopSchema } from './vtop.js';
+
+/** Every published schema, by the name of its file in schemas/. */
+export const SCHEMAS: Readonly<Record<string, TSchema>> = {
+  report: ReportSchema,
+  info: InfoSchema,
+  log: LogSchema,
+  regs: RegsSchema,
+  sym: SymSchema,
+  vtop: VtopSchema,
+  rd: RdSchema,
+  error: ErrorSchema,
+};
+
+/** A schema as it is published: plain JSON Schema, draft 2020-12. */
+export function publishedSchema(schema: TSchema): string {
+  return `${JSON.stringify({ $schema: 'https://json-schema.org/draft/2020-12/schema', ...schema }, null, 2)}\n`;
+}

@@ -1,0 +1,94 @@
+import { type Static, Type } from 'typebox';
+import {
+  Count,
+  document,
+  EvidenceSchema,
+  FileSchema,
+  Hex,
+  KernelSummarySchema,
+  nullable,
+  section,
+  Text,
+} from './common.js';
+import { CpuSchema } from './cpu.js';
+
+export const MachineSchema = Type.Object(
+  {
+    architecture: Text('uname -m'),
+    cpus: Count('CPUs that the notes tell of'),
+    memory: Type.Object({
+      described: Count('Bytes of RAM that the dump describes'),
+      present: nullable(Count('Bytes that can be read'), 'Bytes that can be read'),
+      excluded: nullable(Count('Bytes filtered out'), 'Bytes that the writer filtered out'),
+      lost: nullable(Count('Bytes lost'), 'Bytes that were to be in the file and are not'),
+    }),
+  },
+  { description: 'The machine' },
+);
+export type MachineReport = Static<typeof MachineSchema>;
+
+export const IdentitySchema = Type.Object(
+  {
+    index: Count('Which kernel of the dump this is'),
+    role: KernelSummarySchema.properties.role,
+    release: nullable(Type.String(), 'uname -r'),
+    banner: nullable(Type.String(), 'linux_banner: version, compiler, build'),
+    buildId: nullable(Type.String(), 'Build id, hexadecimal'),
+    hostName: nullable(Type.String(), "The machine's name"),
+    commandLine: nullable(Type.String(), 'What the kernel was booted with'),
+    physBase: nullable(Hex('phys_base'), "The kernel's phys_base; may be negative"),
+    kaslrOffset: nullable(Hex('KASLR offset'), 'How far from its link address it runs; 0x0 without KASLR'),
+    directMap: nullable(Hex('PAGE_OFFSET'), 'Base of the linear map'),
+    pageTable: nullable(Hex('Root'), 'Physical address of its top-level page table'),
+    pageTableLevels: nullable(Type.Integer(), '4 or 5'),
+    symbols: Count('Kernel symbols read from the image'),
+  },
+  { description: 'Which kernel it was' },
+);
+export type IdentityReport = Static<typeof IdentitySchema>;
+
+export const CrashSchema = Type.Object(
+  {
+    kind: Text('panic, oops, …: what ended it; none when it was dumped alive'),
+    reason: Text('Why, in one line'),
+    panicMessage: nullable(Type.String(), 'What follows "Kernel panic - not syncing:"'),
+    time: nullable(
+      Type.Object({
+        epoch: Type.Integer({ description: 'Seconds since 1970' }),
+        iso: Text('The same as ISO 8601, UTC'),
+        source: Text('CRASHTIME, or the timekeeper at the moment of the dump'),
+      }),
+      'When',
+    ),
+    uptime: nullable(Type.Number(), 'Seconds since boot'),
+    cpu: nullable(Type.Integer(), 'CPU on which it died'),
+    pid: nullable(Type.Integer(), 'Task that ran there'),
+    comm: nullable(Type.String(), "That task's name"),
+    tainted: nullable(Type.String(), 'Taint letters'),
+    text: Type.Array(Type.String(), { description: 'The oops or panic as the kernel printed it, line by line' }),
+  },
+  { description: 'Why it died' },
+);
+export type CrashReport = Static<typeof CrashSchema>;
+
+export const ReportSchema = document('exhume-report/1', 'Everything that matters (exhume report --json)', {
+  headline: Text('The answer in one line'),
+  file: FileSchema,
+  machine: section(MachineSchema),
+  kernel: section(IdentitySchema),
+  crash: section(CrashSchema),
+  cpus: section(Type.Array(CpuSchema)),
+  log: section(
+    Type.Object({
+      source: Text('Where it was read from'),
+      total: Count('Records in the whole log'),
+      lines: Type.Array(Type.String(), { description: 'The last of them, as dmesg prints them' }),
+      pending: Type.Array(Type.String(), {
+        description: 'Messages that were being written when the kernel stopped: it never showed them itself',
+      }),
+    }),
+  ),
+  kernels: Type.Array(KernelSummarySchema, { description: 'Every kernel found in the dump' }),
+  evidence: Type.Array(EvidenceSchema, { description: 'How the facts above were found' }),
+});
+export type Report = Static<typeof ReportSchema>;

@@ -1,0 +1,151 @@
+import { isAbsence } from '../absence.js';
+import type { Absence } from '../schema/common.js';
+import type { CpuReport } from '../schema/cpu.js';
+import type { CrashReport, Report } from '../schema/report.js';
+import { cpuBlock, cpuPlace, cpuTitle } from './cpu.js';
+import { counted, humanBytes, humanDuration, Page, printable, type TextOptions, wrap } from './page.js';
+import { damageList, evidenceBrief, fileInWords, kernelList } from './parts.js';
+
+/** The report for reading: the answer first, then what was going on, then how it is known. */
+export function* reportText(report: Report, options: TextOptions): Generator<string> {
+  const page = new Page(options);
+  yield* answer(page, report);
+  yield* kernelList(page, report.kernels);
+  yield* facts(page, report);
+  yield* cpus(page, report);
+  yield* crashText(page, report);
+  yield* log(page, report);
+  yield* evidenceBrief(page, report.evidence);
+  yield* damageList(page, report.damage);
+}
+
+function* answer(page: Page, { headline, crash }: Report): Generator<string> {
+  for (const line of wrap(printable(headline), page.width)) yield page.paint.bold(line);
+  if (isAbsence(crash)) return;
+  const where = whereOf(crash);
+  const when = whenOf(crash);
+  if (where !== '') yield* page.prose(where);
+  if (when !== '') yield* page.prose(when);
+}
+
+function whereOf({ cpu, comm, pid, tainted }: CrashReport): string {
+  const parts = [
+    cpu === null ? '' : `on CPU ${cpu}`,
+    comm === null ? '' : `in ${comm}${pid === null ? '' : ` (pid ${pid})`}`,
+    tainted === null ? '' : tainted,
+  ];
+  return parts.filter((part) => part !== '').join(', ');
+}
+
+function whenOf({ time, uptime }: CrashReport): string {
+  const at = time === null ? '' : `${time.iso.replace('T', ' ').replace(/(\.\d+)?Z$/, '')} UTC`;
+  const after = uptime === null ? '' : `${humanDuration(uptime)} after boot`;
+  return [at, after].filter((part) => part !== '').join(', ');
+}
+
+function* facts(page: Page, { kernel, machine, file }: Report): Generator<string> {
+  yield* page.heading('Kernel');
+  if (isAbsence(kernel)) {
+    yield* absent(page, kernel);
+  } else {
+    yield* page.pairs(
+      [
+        row('version', kernel.banner),
+        row('build id', kernel.buildId),
+        row('host name', kernel.hostName === '(none)' ? null : kernel.hostName),
+        row('command line', kernel.commandLine),
+        row('loaded', loadedAt(kernel)),
+      ].filter((pair) => pair !== undefined),
+    );
+  }
+  if (!isAbsence(machine)) {
+    yield* page.pairs([
+      ['machine', `${machine.architecture}, ${counted(machine.cpus, 'CPU')}, ${memoryInWords(machine.memory)}`],
+    ]);
+  } else if (machine !== kernel) {
+    yield* absent(page, machine);
+  }
+  yield* page.pairs([['file', `${file.names.join(', ')}: ${fileInWords(file)}`]]);
+}
+
+function row(label: string, value: string | null): readonly [string, string] | undefined {
+  return value === null ? undefined : [label, value];
+}
+
+function loadedAt({ kaslrOffset, physBase }: { kaslrOffset: string | null; physBase: string | null }): string | null {
+  const parts = [
+    kaslrOffset === null ? '' : Number(kaslrOffset) === 0 ? 'without KASLR offset' : `KASLR offset ${kaslrOffset}`,
+    physBase === null ? '' : `phys_base ${physBase}`,
+  ];
+  return parts.filter((part) => part !== '').join(', ') || null;
+}
+
+function memoryInWords({
+  described,
+  present,
+  excluded,
+  lost,
+}: {
+  described: number;
+  present: number | null;
+  excluded: number | null;
+  lost: number | null;
+}): string {
+  const parts = [
+    `${humanBytes(described)} of memory`,
+    present === null || present === described ? '' : `${humanBytes(present)} of it in the dump`,
+    excluded ? `${humanBytes(excluded)} filtered out` : '',
+    lost ? `${humanBytes(lost)} lost` : '',
+  ];
+  return parts.filter((part) => part !== '').join(', ');
+}
+
+/** All registers of the CPU on which it died (of every CPU when there are few and none did); where the others were. */
+function* cpus(page: Page, report: Report): Generator<string> {
+  yield* page.heading('CPUs');
+  if (isAbsence(report.cpus)) {
+    yield* absent(page, report.cpus);
+    return;
+  }
+  if (report.cpus.length === 0) yield '  the file holds no notes about its CPUs';
+  const ordered = [...report.cpus].sort((a, b) => Number(b.crashed) - Number(a.crashed));
+  const whole = report.cpus.some(({ crashed }) => crashed) ? 1 : 2;
+  for (const [i, cpu] of ordered.entries()) {
+    yield cpuLine(page, cpu);
+    if (i < whole) yield* cpuBlock(page, cpu, { system: false });
+  }
+}
+
+function cpuLine(page: Page, cpu: CpuReport): string {
+  const died = cpu.crashed ? `  ${page.paint.red('died here')}` : '';
+  return `  ${page.paint.bold(cpuTitle(cpu))}  ${printable(cpuPlace(cpu))}${died}`;
+}
+
+function* crashText(page: Page, { crash }: Report): Generator<string> {
+  if (isAbsence(crash)) {
+    yield* page.heading('Crash');
+    yield* absent(page, crash);
+  } else if (crash.text.length > 0) {
+    yield* page.heading('What the kernel printed');
+    for (const line of crash.text) yield `  ${printable(line)}`;
+  }
+}
+
+function* log(page: Page, { log: section }: Report): Generator<string> {
+  if (isAbsence(section)) {
+    yield* page.heading('Log');
+    yield* absent(page, section);
+    return;
+  }
+  yield* page.heading(
+    'Log',
+    `last ${section.lines.length} lines of ${counted(section.total, 'message')}; all: exhume log`,
+  );
+  for (const line of section.lines) yield `  ${printable(line)}`;
+  for (const line of section.pending) yield page.paint.yellow(`  ${printable(line)}  (being written)`);
+}
+
+function* absent(page: Page, { absent: reason, hint }: Absence): Generator<string> {
+  yield* page.prose(reason);
+  if (hint !== null) yield* page.prose(hint);
+}
