@@ -14,47 +14,57 @@ export const decodeLzo1x: Decoder = (compressed, into) => {
   let output = 0;
   /** Literals after the last instruction: 0 none, 1 to 3, 4 for a longer run. */
   let literals = 0;
-
-  const byte = (): number => {
-    if (input >= inputEnd) throw codecError('lzo1x', 'the data ends inside an instruction', { offset: input });
-    return compressed[input++] as number;
-  };
-  const copyLiterals = (count: number): void => {
-    if (count > inputEnd - input || count > outputEnd - output) {
-      throw codecError('lzo1x', `a run of ${count} literals does not fit`, { offset: input });
-    }
-    for (let i = 0; i < count; i++) into[output++] = compressed[input++] as number;
-  };
-  /** A length whose bits in the instruction are all zero goes on: 255 for each zero byte, then the first other byte. */
-  const longLength = (base: number): number => {
-    let length = base;
-    for (;;) {
-      const next = byte();
-      if (next !== 0) return length + next;
-      length += 255;
-    }
-  };
+  /** Literals to copy before the next instruction. */
+  let run = 0;
 
   const first = compressed[0] ?? 0;
   if (first > 17) {
     input = 1;
-    copyLiterals(first - 17);
-    literals = Math.min(first - 17, 4);
+    run = first - 17;
+    literals = Math.min(run, 4);
   }
   for (;;) {
-    const instruction = byte();
-    let distance: number;
-    let length: number;
-    let trailing = instruction & 3;
+    if (run > 0) {
+      if (run > inputEnd - input || run > outputEnd - output) {
+        throw codecError('lzo1x', `a run of ${run} literals does not fit`, { offset: input });
+      }
+      for (const stop = output + run; output < stop; ) into[output++] = compressed[input++] as number;
+    }
+    // What is read past the end is undefined, and counts as 0 here; `input` is then past the end, and checked below.
+    const instruction = compressed[input++] ?? 0;
+    let distance = 0;
+    let length = 0;
     if (instruction >= 64) {
-      distance = 1 + ((instruction >> 2) & 7) + (byte() << 3);
+      distance = 1 + ((instruction >> 2) & 7) + ((compressed[input++] ?? 0) << 3);
       length = (instruction >> 5) + 1;
-    } else if (instruction >= 16) {
-      const bits = instruction >= 32 ? 31 : 7;
-      length = (instruction & bits || longLength(bits)) + 2;
-      const low = byte();
-      trailing = low & 3;
-      distance = (low >> 2) + (byte() << 6);
+      run = instruction & 3;
+    } else if (instruction < 16 && literals > 0) {
+      distance = (literals === 4 ? 0x801 : 1) + (instruction >> 2) + ((compressed[input++] ?? 0) << 2);
+      length = literals === 4 ? 3 : 2;
+      run = instruction & 3;
+    } else {
+      const lengthBits = instruction >= 32 ? 31 : instruction >= 16 ? 7 : 15;
+      length = instruction & lengthBits;
+      if (length === 0) {
+        // The length goes on: 255 for each zero byte, then the first other byte.
+        length = lengthBits;
+        while (compressed[input] === 0) {
+          length += 255;
+          input++;
+        }
+        length += compressed[input++] ?? 0;
+      }
+      if (instruction < 16) {
+        run = length + 3;
+        literals = 4;
+        if (input > inputEnd) throw endsInside(input);
+        continue;
+      }
+      length += 2;
+      const operand = (compressed[input] ?? 0) | ((compressed[input + 1] ?? 0) << 8);
+      input += 2;
+      run = operand & 3;
+      distance = operand >> 2;
       if (instruction >= 32) {
         distance += 1;
       } else {
@@ -62,27 +72,22 @@ export const decodeLzo1x: Decoder = (compressed, into) => {
         if (distance === 0) break;
         distance += 0x4000;
       }
-    } else if (literals === 0) {
-      copyLiterals((instruction || longLength(15)) + 3);
-      literals = 4;
-      continue;
-    } else {
-      distance = (literals === 4 ? 0x801 : 1) + (instruction >> 2) + (byte() << 2);
-      length = literals === 4 ? 3 : 2;
     }
+    if (input > inputEnd) throw endsInside(input);
     if (distance > output) throw codecError('lzo1x', 'a copy reaches before the first byte', { offset: input });
     if (length > outputEnd - output) throw codecError('lzo1x', `more than ${outputEnd} bytes`, { offset: input });
-    for (let i = 0; i < length; i++) {
-      into[output] = into[output - distance] as number;
-      output++;
-    }
-    copyLiterals(trailing);
-    literals = trailing;
+    for (const stop = output + length; output < stop; output++) into[output] = into[output - distance] as number;
+    literals = run;
   }
-  if (input !== inputEnd) {
+  if (input > inputEnd) throw endsInside(input);
+  if (input < inputEnd) {
     throw codecError('lzo1x', `${inputEnd - input} bytes after the end of the stream`, { offset: input });
   }
   if (output !== outputEnd) {
     throw codecError('lzo1x', `${output} bytes instead of ${outputEnd}`, { expected: outputEnd, found: output });
   }
 };
+
+function endsInside(offset: number) {
+  return codecError('lzo1x', 'the data ends inside an instruction', { offset });
+}

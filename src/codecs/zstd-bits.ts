@@ -21,9 +21,10 @@ export class BackwardBits {
 
   /** Takes `count` bits, at most 24. Throws EXH_CODEC when there are fewer. */
   take(count: number): number {
-    this.left -= count;
-    if (this.left < 0) throw codecError('zstd', 'a bit stream ends too early', { offset: this.start });
-    return this.at(this.left) & ((1 << count) - 1);
+    const left = this.left - count;
+    if (left < 0) throw codecError('zstd', 'a bit stream ends too early', { offset: this.start });
+    this.left = left;
+    return this.at(left) & ((1 << count) - 1);
   }
 
   /** Looks at the next `count` bits, at most 24, with zeros behind the last one. */

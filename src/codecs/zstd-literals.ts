@@ -6,11 +6,10 @@ const MAX_CODE_BITS = 11;
 const MAX_WEIGHT_TABLE_LOG = 6;
 const MAX_SYMBOLS = 256;
 
-/** A Huffman table: for each pattern of `log` bits the symbol that it begins with, and how many bits that takes. */
+/** A Huffman table: for each pattern of `log` bits the symbol that it begins with, times 16, plus how many bits that takes. */
 export interface HuffmanTable {
   readonly log: number;
-  readonly symbols: Uint8Array;
-  readonly bits: Uint8Array;
+  readonly entries: Uint16Array;
 }
 
 /** The literals of a block, and what the next one may use again. */
@@ -103,11 +102,32 @@ function decodeFourStreams(
 
 function decodeStream(bytes: Uint8Array, at: number, end: number, table: HuffmanTable, into: Uint8Array): void {
   const stream = new BackwardBits(bytes, at, end);
-  const { log, symbols, bits } = table;
-  for (let i = 0; i < into.length; i++) {
-    const pattern = stream.peek(log);
-    into[i] = symbols[pattern] as number;
-    stream.left -= bits[pattern] as number;
+  const { log, entries } = table;
+  const mask = (1 << log) - 1;
+  let { left } = stream;
+  let done = 0;
+  // Two symbols take at most 22 bits, which 4 bytes hold wherever they begin.
+  while (done + 2 <= into.length && left >= 2 * log) {
+    const from = left - 2 * log;
+    const byte = at + (from >>> 3);
+    const word =
+      ((bytes[byte] as number) |
+        ((bytes[byte + 1] as number) << 8) |
+        ((bytes[byte + 2] as number) << 16) |
+        ((bytes[byte + 3] as number) << 24)) >>>
+      (from & 7);
+    const first = entries[(word >>> log) & mask] as number;
+    const second = entries[(word >>> (log - (first & 15))) & mask] as number;
+    into[done] = first >>> 4;
+    into[done + 1] = second >>> 4;
+    done += 2;
+    left -= (first & 15) + (second & 15);
+  }
+  stream.left = left;
+  for (; done < into.length; done++) {
+    const entry = entries[stream.peek(log)] as number;
+    into[done] = entry >>> 4;
+    stream.left -= entry & 15;
     if (stream.left < 0) throw codecError('zstd', 'a stream of literals ends too early', { offset: at });
   }
   if (stream.left !== 0) throw codecError('zstd', 'a stream of literals has bits left over', { offset: at });
@@ -159,8 +179,8 @@ function readWeights(bytes: Uint8Array, at: number, end: number, weights: number
   }
 }
 
-/** The last symbol's weight is not written: it fills the table up to a power of two. */
-function buildHuffmanTable(weights: readonly number[], offset: number): HuffmanTable {
+/** The last symbol's weight is not written: it fills the table up to a power of two; it is added to `weights`. */
+function buildHuffmanTable(weights: number[], offset: number): HuffmanTable {
   let sum = 0;
   for (const weight of weights) {
     if (weight > MAX_CODE_BITS) throw codecError('zstd', `a Huffman weight of ${weight}`, { offset });
@@ -171,18 +191,23 @@ function buildHuffmanTable(weights: readonly number[], offset: number): HuffmanT
   if (sum === 0 || log > MAX_CODE_BITS || (rest & (rest - 1)) !== 0 || weights.length >= MAX_SYMBOLS) {
     throw codecError('zstd', 'a Huffman table that cannot be', { offset });
   }
-  const all = [...weights, 32 - Math.clz32(rest)];
-  const symbols = new Uint8Array(1 << log);
-  const bits = new Uint8Array(1 << log);
-  let at = 0;
+  weights.push(32 - Math.clz32(rest));
+  // Symbols of a low weight come first; those of one weight in their own order.
+  const nextOfWeight = new Uint16Array(MAX_CODE_BITS + 2);
+  for (const weight of weights)
+    if (weight > 0) nextOfWeight[weight + 1] = (nextOfWeight[weight + 1] as number) + (1 << (weight - 1));
   for (let weight = 1; weight <= log; weight++) {
-    for (let symbol = 0; symbol < all.length; symbol++) {
-      if (all[symbol] !== weight) continue;
-      const span = 1 << (weight - 1);
-      symbols.fill(symbol, at, at + span);
-      bits.fill(log + 1 - weight, at, at + span);
-      at += span;
-    }
+    nextOfWeight[weight + 1] = (nextOfWeight[weight + 1] as number) + (nextOfWeight[weight] as number);
   }
-  return { log, symbols, bits };
+  const entries = new Uint16Array(1 << log);
+  for (let symbol = 0; symbol < weights.length; symbol++) {
+    const weight = weights[symbol] as number;
+    if (weight === 0) continue;
+    const from = nextOfWeight[weight] as number;
+    const to = from + (1 << (weight - 1));
+    const entry = (symbol << 4) | (log + 1 - weight);
+    for (let pattern = from; pattern < to; pattern++) entries[pattern] = entry;
+    nextOfWeight[weight] = to;
+  }
+  return { log, entries };
 }

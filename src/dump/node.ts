@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { FileSource } from '../bytes/node.js';
+import { nodeDecoders } from '../codecs/node.js';
 import type { Container } from './container.js';
 import { type OpenOptions, openDump } from './open.js';
 
@@ -13,7 +14,7 @@ export function openDumpFiles(paths: readonly string[], options: OpenOptions = {
   try {
     for (const path of paths) sources.push(FileSource.open(path));
     const live = paths.length === 1 && resolve(paths[0] ?? '') === '/proc/kcore';
-    return openDump(sources, { ...(live ? { live } : {}), ...options });
+    return openDump(sources, { decoders: nodeDecoders, ...(live ? { live } : {}), ...options });
   } catch (error) {
     for (const source of sources) source.close();
     throw error;
