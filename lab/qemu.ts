@@ -1,8 +1,9 @@
 /** One running guest: its serial console, and QEMU's monitor (QMP). */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, type WriteStream } from 'node:fs';
-import { Duplex, type Readable, type Writable } from 'node:stream';
+import { readFileSync, writeFileSync } from 'node:fs';
+import type { Readable, Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from './chroot.js';
 import { LabError } from './shell.js';
 
@@ -14,46 +15,49 @@ interface Reply {
   readonly error: string | undefined;
 }
 
-/** The serial console's descriptor in QEMU: a socket that it inherits. */
-export const SERIAL_ARGUMENTS = ['-chardev', 'socket,id=serial,fd=3'];
+/**
+ * The serial console goes into a file, which is then read. QEMU drops characters when a pipe or a socket is full,
+ * and the console is the truth that logs are compared to.
+ */
+export function serialArguments(serialLog: string): string[] {
+  return ['-chardev', `file,id=serial,path=${serialLog}`];
+}
+
+const LOOK_MILLISECONDS = 25;
+
+/** The reply with this id means that the monitor takes commands. */
+const GREETING = 0;
 
 export class Guest {
   readonly #child: ChildProcess;
   readonly #monitor: Writable;
-  readonly #log: WriteStream;
+  readonly #serialLog: string;
+  readonly #greeted: Promise<Reply>;
   readonly #ended: Promise<string>;
   readonly #waiting = new Map<number, (reply: Reply) => void>();
-  #wake: () => void = () => {};
-  #console = '';
   #errors = '';
   #end: string | undefined;
   #lastId = 0;
 
-  /** Starts QEMU; the console is kept in `serialLog` as it comes. */
+  /** Starts QEMU, whose arguments have the console go into `serialLog`. */
   constructor(command: Command, serialLog: string) {
+    this.#serialLog = serialLog;
+    writeFileSync(serialLog, '');
     // A guest does not outlive the lab, however that ends.
     const args = ['--pdeathsig', 'KILL', command.command, ...command.args];
-    const child = spawn('setpriv', args, { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] });
+    const child = spawn('setpriv', args, { stdio: ['pipe', 'pipe', 'pipe'] });
     this.#child = child;
     this.#monitor = child.stdin;
-    this.#log = createWriteStream(serialLog);
-    const serial = child.stdio[3];
-    if (!(serial instanceof Duplex)) throw new LabError('no serial channel');
-    serial.on('data', (chunk: Buffer) => {
-      this.#log.write(chunk);
-      this.#console += chunk.toString('latin1');
-      this.#wake();
-    });
     child.stderr.on('data', (chunk: Buffer) => {
       this.#errors += chunk.toString();
     });
-    // When QEMU dies its channels break; its end is what is reported.
-    for (const stream of [serial, child.stdin]) stream.on('error', () => {});
+    // When QEMU dies its channel breaks; its end is what is reported.
+    child.stdin.on('error', () => {});
+    this.#greeted = new Promise((resolve) => this.#waiting.set(GREETING, resolve));
     this.#readReplies(child.stdout);
     this.#ended = new Promise((resolve) => {
       const end = (how: string): void => {
         this.#end = `QEMU ended (${how}): ${this.#errors.trim()}`;
-        this.#wake();
         for (const answer of this.#waiting.values()) answer({ id: 0, result: null, error: this.#end });
         resolve(this.#end);
       };
@@ -62,34 +66,31 @@ export class Guest {
     });
   }
 
+  /** All that the console showed. */
   get console(): string {
-    return this.#console;
+    return readFileSync(this.#serialLog, 'latin1');
   }
 
   /** Waits until the console shows the marker; fails when QEMU ends or the time is over. */
   async waitFor(marker: string | RegExp, timeoutSeconds: number): Promise<void> {
     const deadline = Date.now() + timeoutSeconds * 1000;
-    const seen = (): boolean =>
-      typeof marker === 'string' ? this.#console.includes(marker) : marker.test(this.#console);
-    while (!seen()) {
-      const failed = /^@@ failed: .*$/m.exec(this.#console)?.[0];
+    for (;;) {
+      const shown = this.console;
+      if (typeof marker === 'string' ? shown.includes(marker) : marker.test(shown)) return;
+      const failed = /^@@ failed: .*$/m.exec(shown)?.[0];
       if (failed !== undefined) throw new LabError(`the guest says: ${failed}`);
       if (this.#end !== undefined) throw new LabError(this.#end);
-      const left = deadline - Date.now();
-      if (left <= 0)
-        throw new LabError(`no ${marker} on the console in ${timeoutSeconds} s; it ends with:\n${this.#tail()}`);
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, left);
-        this.#wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
+      if (Date.now() > deadline) {
+        const tail = shown.split('\n').slice(-8).join('\n');
+        throw new LabError(`no ${marker} on the console in ${timeoutSeconds} s; it ends with:\n${tail}`);
+      }
+      await sleep(LOOK_MILLISECONDS);
     }
   }
 
   /** A QMP command. */
   async execute(command: string, args: { readonly [key: string]: Json } = {}): Promise<Json> {
+    await this.#greeted;
     if (this.#end !== undefined) throw new LabError(this.#end);
     const id = ++this.#lastId;
     const reply = await new Promise<Reply>((resolve) => {
@@ -112,7 +113,6 @@ export class Guest {
     this.#child.stdin?.end();
     if (this.#end === undefined) this.#child.kill('SIGKILL');
     await this.#ended;
-    await new Promise<void>((resolve) => this.#log.end(resolve));
   }
 
   #readReplies(stream: Readable): void {
@@ -131,7 +131,7 @@ export class Guest {
     const message: unknown = JSON.parse(line);
     if (!isObject(message)) return;
     if ('QMP' in message) {
-      this.#monitor.write(`${JSON.stringify({ execute: 'qmp_capabilities', id: 0 })}\n`);
+      this.#monitor.write(`${JSON.stringify({ execute: 'qmp_capabilities', id: GREETING })}\n`);
     } else if (typeof message['id'] === 'number') {
       const error = message['error'];
       this.#waiting.get(message['id'])?.({
@@ -140,10 +140,6 @@ export class Guest {
         error: isObject(error) ? String(error['desc']) : undefined,
       });
     }
-  }
-
-  #tail(): string {
-    return this.#console.split('\n').slice(-8).join('\n');
   }
 }
 

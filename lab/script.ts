@@ -4,7 +4,7 @@ import type { Scene } from './scenes.js';
 
 /** The console's words when a guest is where its scene wants it. */
 export const READY = '@@ ready';
-export const PANICKED = '---[ end Kernel panic';
+export const PANICKED = /---\[ end Kernel panic .*\]---\r?\n/;
 export const CAPTURED = '@@ captured';
 
 /** Where on the truth disk the head of /proc/kcore is; the sections of text are at its beginning. */

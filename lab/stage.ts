@@ -17,7 +17,7 @@ import { labDirectory, labPath, sceneDirectory } from './directories.js';
 import { buildInitramfs } from './initramfs.js';
 import { type Kernel, kernel } from './kernels.js';
 import { DERIVATIONS, derive, SNAPPY_FILE } from './makedumpfile.js';
-import { Guest, SERIAL_ARGUMENTS } from './qemu.js';
+import { Guest, serialArguments } from './qemu.js';
 import type { Format, Scene } from './scenes.js';
 import { CAPTURE_SCRIPT, CAPTURED, guestScript, PANICKED, READY, TRUTH_DISK_BYTES } from './script.js';
 import { LabError, run, say } from './shell.js';
@@ -28,7 +28,7 @@ const CAPTURE_SECONDS = 600;
 const DUMP_SECONDS = 300;
 
 /** Changes of the lab that make every scene old. */
-const EDITION = 1;
+const EDITION = 2;
 
 const FILES: Readonly<Record<Format, string>> = {
   elf: 'dump.elf',
@@ -65,7 +65,8 @@ async function attempt(scene: Scene, directory: string): Promise<void> {
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
   const scratch = labPath('scratch', scene.name);
-  const guest = new Guest(prepare(scene, scratch, directory), join(directory, 'serial.log'));
+  const serialLog = join(directory, 'serial.log');
+  const guest = new Guest(prepare(scene, scratch, directory, serialLog), serialLog);
   const files: string[] = [];
   try {
     await reach(scene, guest);
@@ -87,12 +88,12 @@ async function attempt(scene: Scene, directory: string): Promise<void> {
 }
 
 /** Writes what the guest boots from, and says how to start it. */
-function prepare(scene: Scene, scratch: string, directory: string): Command {
+function prepare(scene: Scene, scratch: string, directory: string, serialLog: string): Command {
   const args = [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-machine', 'pc', '-accel', 'tcg,thread=multi', '-cpu', scene.cpuModel],
     ...['-smp', `${scene.cpus}`, '-m', `${scene.megabytes}`],
-    ...['-qmp', 'stdio', ...SERIAL_ARGUMENTS],
+    ...['-qmp', 'stdio', ...serialArguments(serialLog)],
   ];
   if (scene.vmcoreinfo) args.push('-device', 'vmcoreinfo');
   if (scene.firmware === 'ovmf') args.push(...ovmf(scratch));
