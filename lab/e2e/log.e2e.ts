@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { test } from 'node:test';
+import { account, exhume, type LabDump, labDumps } from './support.js';
+
+const dumps = labDumps().filter(({ truth }) => truth.kernelRelease !== null);
+const TIMED = /\[ *\d+\.\d{6}\] .*/;
+
+/** Lines with a time stamp; whatever else stood on the console before one (a terminal's escapes, a program's words) goes. */
+function timed(text: string): string[] {
+  return text
+    .replaceAll('\r', '')
+    .split('\n')
+    .flatMap((line) => TIMED.exec(line)?.[0] ?? []);
+}
+
+/** What a console showed, up to where another kernel started on it. */
+function untilNextKernel(lines: readonly string[]): readonly string[] {
+  const next = lines.findIndex((line, index) => index > 0 && /^\[ +0\.000000\] Linux version /.test(line));
+  return next < 0 ? lines : lines.slice(0, next);
+}
+
+for (const dump of dumps.filter(({ cutOff }) => !cutOff)) {
+  test(`${dump.title}: the log is what the guest's console showed, line by line`, () => {
+    const { status, stdout, stderr } = exhume(dump, 'log');
+    assert.equal(status, 0, stderr);
+    assert.deepEqual(timed(stdout), untilNextKernel(timed(account(dump, 'serial.log'))));
+  });
+}
+
+/** A peer's answer about a dump, where the lab keeps one. */
+function peerAnswer(dump: LabDump, suffix: string): string | undefined {
+  const path = join(dump.directory, 'peers', `${basename(dump.files[0] ?? '')}.${suffix}`);
+  return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+}
+
+for (const [peer, suffix] of [
+  ['crash', 'crash-log'],
+  ['drgn', 'drgn-log'],
+] as const) {
+  const readable = dumps.filter((dump) => peerAnswer(dump, suffix) !== undefined);
+  test(`the log equals ${peer}'s on the ${readable.length} dumps that it can read`, (context) => {
+    if (readable.length === 0) {
+      context.skip('the lab keeps no answers of it: npm run lab -- --peers SCENE');
+      return;
+    }
+    for (const dump of readable) {
+      const theirs = timed(peerAnswer(dump, suffix) ?? '');
+      assert.ok(theirs.length > 100, `${peer} printed ${theirs.length} lines of ${dump.title}`);
+      assert.deepEqual(timed(exhume(dump, 'log').stdout), theirs, dump.title);
+    }
+  });
+}
