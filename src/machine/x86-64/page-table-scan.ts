@@ -47,7 +47,7 @@ export function judgeRoot(
     evidence.push(`is found again through its linear map at ${hex(directMap)}`);
     score += SCORES.directMap;
   }
-  const own = isOwn(memory, table.root, image);
+  const own = isOwn(memory, table.root, image, highMask(options));
   if (own) {
     evidence.push('lies in the image that it maps, just before the tables that map it');
     score += SCORES.own;
@@ -62,8 +62,8 @@ export function judgeRoot(
  * Is it `swapper_pg_dir`? The kernel links that one directly before its `level4_kernel_pgt` and `level3_kernel_pgt`
  * (arch/x86/kernel/head_64.S). Process tables may lie in the image too, in the freed part, but not there.
  */
-function isOwn(memory: PhysicalMemory, root: PhysicalAddress, image: JudgedRoot['image']): boolean {
-  const after = follow(memory, root / TABLE_BYTES, 511) * TABLE_BYTES - root;
+function isOwn(memory: PhysicalMemory, root: PhysicalAddress, image: JudgedRoot['image'], mask: number): boolean {
+  const after = follow(memory, root / TABLE_BYTES, 511, mask) * TABLE_BYTES - root;
   return root >= image.physical && root < image.physical + image.size && after > 0 && after <= NEIGHBOURS;
 }
 
@@ -74,11 +74,12 @@ function isOwn(memory: PhysicalMemory, root: PhysicalAddress, image: JudgedRoot[
  */
 export function* scanForRoots(memory: PhysicalMemory, options: ScanOptions = {}): Generator<JudgedRoot, void> {
   let left = options.pages ?? DEFAULT_PAGES;
+  const mask = highMask(options);
   for (const { start, end } of memory.ranges()) {
     const lastFrame = Math.floor(end / TABLE_BYTES);
     for (let frame = Math.ceil(start / TABLE_BYTES); frame < lastFrame; frame++) {
       if (left-- <= 0) return;
-      for (const levels of levelsOf(memory, frame)) {
+      for (const levels of levelsOf(memory, frame, mask)) {
         const root = (frame * TABLE_BYTES) as PhysicalAddress;
         const judged = judgeRoot(memory, { root, levels, method: 'memory scan' }, options);
         if (judged !== undefined) yield judged;
@@ -88,12 +89,12 @@ export function* scanForRoots(memory: PhysicalMemory, options: ScanOptions = {})
 }
 
 /** With how many levels a page may be a kernel's top-level table; cheap, and mostly none. */
-function levelsOf(memory: PhysicalMemory, frame: number): readonly (4 | 5)[] {
-  const next = follow(memory, frame, 511);
+function levelsOf(memory: PhysicalMemory, frame: number, mask: number): readonly (4 | 5)[] {
+  const next = follow(memory, frame, 511, mask);
   if (next < 0) return NONE;
-  const four = follow(memory, next, 510) >= 0;
-  const afterNext = follow(memory, next, 511);
-  const five = afterNext >= 0 && follow(memory, afterNext, 510) >= 0;
+  const four = follow(memory, next, 510, mask) >= 0;
+  const afterNext = follow(memory, next, 511, mask);
+  const five = afterNext >= 0 && follow(memory, afterNext, 510, mask) >= 0;
   return four ? (five ? EITHER : FOUR) : five ? FIVE : NONE;
 }
 
@@ -102,12 +103,17 @@ const FOUR = [4] as const;
 const FIVE = [5] as const;
 const EITHER = [4, 5] as const;
 
+/** The bits of an entry's high half that count: all but the encryption bit. */
+function highMask(options: PageTableOptions): number {
+  return Number(BigInt.asUintN(32, ~((options.encryptionMask ?? 0n) >> 32n)));
+}
+
 /** The frame of the table that an entry leads to; -1: none, or none that a kernel would have there. */
-function follow(memory: PhysicalMemory, frame: number, index: number): number {
+function follow(memory: PhysicalMemory, frame: number, index: number, mask: number): number {
   const table = tablePage(memory, frame);
   if (typeof table === 'string') return -1;
   const low = table.getUint32(index * 8, true);
-  const high = table.getUint32(index * 8 + 4, true);
+  const high = (table.getUint32(index * 8 + 4, true) & mask) >>> 0;
   // Linux sets no bit above 51 in an entry that leads to a table, and each such table is somewhere else than its parent.
   if ((low & (PRESENT | LARGE)) !== PRESENT || high > 0xf_ffff) return -1;
   const next = high * 2 ** 20 + (low >>> 12);
@@ -140,7 +146,7 @@ function directMapOf(table: X86PageTable): VirtualAddress | undefined {
     const base = distance(span);
     if (base % DIRECT_MAP_ALIGNMENT === 0n) sizes.set(base, (sizes.get(base) ?? 0) + span.size);
   }
-  for (const [base] of [...sizes].sort(([, a], [, b]) => b - a).slice(0, 4)) {
+  for (const [base] of [...sizes].sort(([, a], [, b]) => b - a)) {
     if (table.translate(virtualAddress(base + BigInt(table.root))) === table.root) return virtualAddress(base);
   }
   return undefined;

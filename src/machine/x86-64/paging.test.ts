@@ -225,6 +225,59 @@ describe('translate and walk', () => {
     }
   });
 
+  it('nor do addresses that differ above their low 32 bits', () => {
+    const memory = new SparseMemory();
+    const pgd = new TableWriter(memory, 1);
+    const pages = new Map<bigint, number>();
+    for (let i = 0; i < 16; i++) {
+      const pud = new TableWriter(memory, 16 + i);
+      pgd.set(i, (16 + i) * PAGE, TABLE);
+      for (let k = 0; k < 512; k += 4) {
+        const page = (i * 512 + k) * GIB;
+        pud.set(k, page, P | PS);
+        pages.set((BigInt(i) << 39n) | (BigInt(k) << 30n), page);
+      }
+    }
+    const table = open(memory);
+    for (let round = 0; round < 2; round++) {
+      for (const [address, page] of pages) {
+        assert.equal(table.translate(virtualAddress(address + 0x5123n)), page + 0x5123);
+        assert.equal(table.translate(virtualAddress(address + 0x6123n)), page + 0x6123);
+      }
+    }
+  });
+
+  it('keeps at most 1024 table pages, whatever a table leads to', () => {
+    const { memory, pmd, pud } = smallTables();
+    const second = new TableWriter(memory, 5);
+    pud.set(1, 5 * PAGE, TABLE);
+    for (let i = 0; i < 512; i++) {
+      pmd.set(i, (100 + i) * PAGE, TABLE);
+      second.set(i, (700 + i) * PAGE, TABLE);
+      for (const pfn of [100 + i, 700 + i]) new TableWriter(memory, pfn).set(0, pfn * PAGE, P);
+    }
+    const table = open(memory);
+    let reads = 0;
+    const page = memory.page.bind(memory);
+    memory.page = (pfn) => {
+      reads++;
+      return page(pfn);
+    };
+    const visit = (from: number): void => {
+      for (let i = 0; i < 512; i++) table.translate(virtualAddress(from + i * MIB2));
+    };
+    visit(0);
+    assert.equal(reads, 3 + 512);
+    visit(0);
+    assert.equal(reads, 3 + 512);
+    visit(GIB);
+    assert.ok(reads >= 4 + 1024);
+    const before = reads;
+    // Other pages of the first tables: those were given up meanwhile.
+    for (let i = 0; i < 512; i++) table.translate(virtualAddress(i * MIB2 + PAGE));
+    assert.ok(reads > before);
+  });
+
   it('entries of one slot of the translation cache do not stand in for each other', () => {
     const { memory, pmd, pte } = smallTables();
     for (let i = 0; i < 512; i++) pte.set(i, (0x100 + i) * PAGE, P);
