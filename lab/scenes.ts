@@ -33,6 +33,8 @@ export interface Scene {
   readonly commandLine: readonly string[];
   /** Those that the QEMU does not have are left out. */
   readonly formats: readonly Format[];
+  /** Make makedumpfile's forms of the saved `/proc/vmcore`. */
+  readonly makedumpfile: boolean;
 }
 
 type Choices = Pick<Scene, 'name' | 'kernel' | 'qemu' | 'ending'> & Partial<Scene>;
@@ -47,6 +49,7 @@ function scene(choices: Choices): Scene {
     cpuModel: 'qemu64',
     commandLine: [],
     formats: ['elf', 'kdump-zlib', 'kdump-raw-zlib'],
+    makedumpfile: false,
     ...choices,
   };
 }
@@ -109,6 +112,17 @@ export const SCENES: readonly Scene[] = [
     megabytes: 512,
     commandLine: ['crashkernel=192M'],
     formats: ['elf', 'kdump-zlib'],
+    makedumpfile: true,
+  }),
+  scene({
+    name: 'kdump-bare',
+    kernel: '7.2',
+    qemu: '11.1',
+    ending: 'kdump',
+    vmcoreinfo: false,
+    megabytes: 512,
+    commandLine: ['crashkernel=224M'],
+    formats: ['elf', 'kdump-raw-zlib'],
   }),
 
   scene({ name: 'la57', kernel: '7.2', qemu: '11.1', ending: 'panic', cpuModel: 'qemu64,+la57' }),
