@@ -1,6 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
-import { ExhumeError } from '../bytes/errors.js';
+import { ExhumeError, isExhumeError } from '../bytes/errors.js';
+import type { Container } from '../dump/container.js';
 import { openDumpFiles } from '../dump/node.js';
+import type { OpenOptions } from '../dump/open.js';
 import type { RawRange } from '../dump/raw.js';
 import { openSubject } from '../report/subject.js';
 import { parseRanges } from './ranges.js';
@@ -10,12 +12,25 @@ import type { OpenFile, SharedOptions } from './session.js';
 export function openFiles(files: readonly string[], options: SharedOptions): OpenFile {
   const all = [...files, ...(options.part ?? [])];
   const ranges = options.ranges === undefined ? undefined : readRanges(options.ranges);
-  const container = openDumpFiles(all, {
+  const container = openContainer(all, {
     ...(options.rawMemory || ranges !== undefined ? { format: 'raw' as const } : {}),
     ...(ranges === undefined ? {} : { ranges }),
   });
   const bytes = all.reduce((sum, file) => sum + statSync(file).size, 0);
   return { subject: openSubject(container, options.kernel), bytes };
+}
+
+function openContainer(files: readonly string[], options: OpenOptions): Container {
+  try {
+    return openDumpFiles(files, options);
+  } catch (error) {
+    // `exhume FILE` takes a mistyped command for a file.
+    const missing =
+      isExhumeError(error, 'EXH_IO') && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+    if (!missing) throw error;
+    const data = { ...error.data, hint: 'there is no such file, nor a command of that name: exhume --help lists them' };
+    throw new ExhumeError('EXH_IO', error.message, data, { cause: error });
+  }
 }
 
 function readRanges(path: string): RawRange[] {

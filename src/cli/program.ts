@@ -56,7 +56,8 @@ export async function runCommandLine(words: readonly string[], surroundings: Sur
     await program.parseAsync(withLongWidths(words), { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) session.fail(error, json);
-    else if (error.exitCode !== 0) session.fail(usageError(error), json);
+    // Help, when it is asked for, and the version come here too.
+    else if (!error.code.startsWith('commander.help') && error.exitCode !== 0) session.fail(usageError(error), json);
   }
   return session.status;
 }

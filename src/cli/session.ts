@@ -64,6 +64,11 @@ export class Session {
     }
   }
 
+  /** Puts out a text that is not an answer about a dump. */
+  text({ output }: SharedOptions, text: string): void {
+    this.emit({ ...(output !== undefined && { output }) }, text.trimEnd().split('\n'));
+  }
+
   /** Tells an error on stderr, and with --json on stdout as a document. */
   fail(error: unknown, json: boolean): void {
     const { stderr, stdout } = this.surroundings;

@@ -8,7 +8,10 @@ export function headlineOf({ kernel, crash, machine }: Pick<Report, 'kernel' | '
   const name = `Linux ${kernel.release ?? '(unknown release)'}${host}`;
   if (kernel.role === 'capture') return `${name} was saving the dump of another kernel`;
   if (isAbsence(crash)) return kernel.role === 'crashed' ? `${name} crashed` : name;
-  return crash.kind === 'none' ? `${name} was dumped alive: ${crash.reason}` : `${name} died: ${crash.reason}`;
+  if (kernel.role === 'crashed') return `${name} died: ${crash.reason}`;
+  return crash.kind === 'none'
+    ? `${name} was dumped alive; ${crash.reason}`
+    : `${name} was dumped alive after this: ${crash.reason}`;
 }
 
 /** What a machine is called that nobody named. */

@@ -80,13 +80,18 @@ function recordReport(record: LogRecord): LogRecordReport {
   };
 }
 
-/** The end of the log as dmesg prints it, for the report. */
-export function logTail(log: KernelLog, count: number): Exclude<Report['log'], Absence> {
-  const records = selectRecords(log, { tail: count });
-  const lines = [...formatLog(log, {}, records)];
+/** The end of the log as dmesg prints it, for the report, less the records that it tells elsewhere. */
+export function logTail(
+  log: KernelLog,
+  count: number,
+  isTold: (index: number) => boolean,
+): Exclude<Report['log'], Absence> {
+  const others = log.records.filter((_, index) => !isTold(index));
+  const lines = [...formatLog(log, {}, others.slice(Math.max(0, others.length - count)))];
   return {
     source: log.source,
     total: log.records.length,
+    told: log.records.length - others.length,
     lines: count === 0 ? [] : lines.slice(-count),
     pending: [...formatLog({ ...log, records: log.pending })],
   };

@@ -68,7 +68,7 @@ export function buildRd(subject: Subject, query: string, options: RdOptions): Rd
           'values' in run ? { ...run, symbols: run.values.map((v) => symbolOf(kernel, BigInt(v))) } : run,
         )
       : runs,
-    string: options.string ? ascii(fetched.bytes.subarray(0, firstMissing(fetched, end)), '\ufffd') : null,
+    string: options.string ? utf8.decode(fetched.bytes.subarray(0, firstMissing(fetched, end))) : null,
     damage,
   };
 }
@@ -88,7 +88,8 @@ function readerOf(subject: Subject, options: RdOptions): PageReader {
   if (options.space === 'user') {
     const index = options.cpu ?? (isAbsence(kernel) ? undefined : kernel.panicCpu) ?? 0;
     const cpu = machine.cpus[index];
-    const root = cpu === undefined ? undefined : machine.rootsOf(cpu)[0];
+    // The candidates begin with the kernel's own table; the last one is what the CPU itself was using.
+    const root = cpu === undefined ? undefined : machine.rootsOf(cpu).at(-1);
     if (root === undefined) {
       throw new ExhumeError(
         'EXH_NOT_MAPPED',
@@ -186,11 +187,13 @@ function valuesRun(bytes: Uint8Array, address: bigint, width: number, little: bo
     }
     values.push(`0x${digits}`);
   }
-  return { address: hexAt(address, 0), values, symbols: null, ascii: ascii(bytes, '.') };
+  return { address: hexAt(address, 0), values, symbols: null, ascii: ascii(bytes) };
 }
 
-function ascii(bytes: Uint8Array, other: string): string {
+const utf8 = new TextDecoder();
+
+function ascii(bytes: Uint8Array): string {
   let text = '';
-  for (const byte of bytes) text += byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : other;
+  for (const byte of bytes) text += byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.';
   return text;
 }

@@ -1,11 +1,12 @@
 import { isAbsence } from './absence.js';
 import { cpuReports } from './cpus.js';
-import { crashReport } from './crash.js';
+import { crashOf } from './crash.js';
 import { fileReport } from './file.js';
 import { headlineOf } from './headline.js';
 import { logOf, logTail } from './log.js';
 import { machineReport } from './machine.js';
-import type { IdentityReport, Report } from './schema/report.js';
+import type { Absence } from './schema/common.js';
+import type { CrashReport, IdentityReport, Report } from './schema/report.js';
 import type { Subject } from './subject.js';
 import { damageOf, evidenceOf, hexOrNull, kernelSummaries } from './words.js';
 
@@ -24,16 +25,14 @@ export function buildReport(subject: Subject, options: ReportOptions): Report {
   const { container, machine } = subject;
   const kernel = isAbsence(subject.kernel) ? undefined : subject.kernel;
   const log = logOf(subject);
-  const crash = kernel === undefined ? (subject.kernel as Report['crash']) : crashReport(kernel, log);
+  const crash = kernel === undefined ? undefined : crashOf(kernel, log);
   const sections = {
     file: fileReport(subject, options.bytes),
     machine: isAbsence(machine) ? machine : machineReport(machine),
     kernel: isAbsence(subject.kernel) ? subject.kernel : identityReport(subject.kernel),
-    crash,
-    cpus: isAbsence(machine)
-      ? machine
-      : cpuReports(machine, kernel, isAbsence(crash) ? undefined : (crash.cpu ?? undefined)),
-    log: isAbsence(log) ? log : logTail(log, options.logLines),
+    crash: crash?.report ?? (subject.kernel as Absence),
+    cpus: isAbsence(machine) ? machine : cpuReports(machine, kernel, diedOn(crash?.report)),
+    log: isAbsence(log) ? log : logTail(log, options.logLines, crash?.isTold ?? (() => false)),
   };
   // Last, since reading may find more of it.
   const damage = damageOf(subject, isAbsence(log) ? [] : log.damage);
@@ -47,6 +46,11 @@ export function buildReport(subject: Subject, options: ReportOptions): Report {
     evidence: evidenceOf(subject),
     damage,
   };
+}
+
+/** A kernel that was dumped alive may have oopsed; it did not die there. */
+function diedOn(crash: CrashReport | undefined): number | undefined {
+  return crash === undefined || crash.kind === 'none' ? undefined : (crash.cpu ?? undefined);
 }
 
 function identityReport(kernel: Exclude<Subject['kernel'], { absent: string }>): IdentityReport {

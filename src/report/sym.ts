@@ -84,6 +84,6 @@ function regularExpression(pattern: string): RegExp {
   }
 }
 
-function symbolReport({ name, address, type }: KernelSymbol): SymbolReport {
-  return { name, address: hex(address), type };
+function symbolReport({ name, address, type, module }: KernelSymbol): SymbolReport {
+  return { name, address: hex(address), type, module: module ?? null };
 }

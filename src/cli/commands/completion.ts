@@ -1,6 +1,7 @@
 import { Argument, type Command } from 'commander';
 import { example } from '../command.js';
 import type { Session } from '../session.js';
+import { optionsOf } from './shared.js';
 
 /** `exhume completion`. */
 export function defineCompletion(program: Command, session: Session): void {
@@ -11,7 +12,7 @@ export function defineCompletion(program: Command, session: Session): void {
     .addArgument(new Argument('<shell>', 'the shell').choices(['bash', 'zsh', 'fish']))
     .action(async (shell: 'bash' | 'zsh' | 'fish') => {
       const { completionScript } = await import('../completion.js');
-      session.surroundings.stdout.write(completionScript(program, shell));
+      session.text(optionsOf(command), completionScript(program, shell));
     });
   example(command, 'source <(exhume completion bash)', 'in ~/.bashrc');
   example(command, 'exhume completion zsh > ~/.zfunc/_exhume', 'with fpath+=~/.zfunc before compinit in ~/.zshrc');

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { ExhumeError } from '../../bytes/errors.js';
 import { example } from '../command.js';
 import type { Session } from '../session.js';
@@ -30,9 +30,9 @@ export function defineRd(program: Command, session: Session): void {
     .option('-p, --physical', 'the address is a physical one')
     .option('-u, --user', 'the address is a user-space one: read through the page table that a CPU was using')
     .option('-c, --cpu <n>', 'for --user: which CPU; by default the one on which the kernel died', wholeNumber)
-    .option('--8', 'values of 8 bits (also -8)')
-    .option('--16', 'values of 16 bits (also -16)')
-    .option('--32', 'values of 32 bits (also -32)')
+    .addOption(new Option('--8', 'values of 8 bits (also -8)').conflicts(['16', '32', '64']))
+    .addOption(new Option('--16', 'values of 16 bits (also -16)').conflicts(['32', '64']))
+    .addOption(new Option('--32', 'values of 32 bits (also -32)').conflicts('64'))
     .option('--64', 'values of 64 bits (also -64), the default')
     .option('-s, --symbols', 'show kernel addresses as symbols')
     .option('-a, --ascii', 'show the text at the address, to its end or for count bytes')

@@ -47,25 +47,55 @@ export const IdentitySchema = Type.Object(
 );
 export type IdentityReport = Static<typeof IdentitySchema>;
 
+export const CrashEventSchema = Type.Object(
+  {
+    kind: Text('page-fault, bug, soft-lockup, panic, …'),
+    weight: Type.Union([Type.Literal('panic'), Type.Literal('die'), Type.Literal('stuck'), Type.Literal('notice')], {
+      description: 'panic: the end. die: the kernel killed what ran. stuck: no progress. notice: it went on',
+    }),
+    title: Text('In one line, with where it happened'),
+    message: Text('The line that says it, as printed'),
+    time: nullable(Type.Number(), 'Seconds since boot'),
+    cpu: nullable(Type.Integer(), 'CPU'),
+    pid: nullable(Type.Integer(), 'Task'),
+    comm: nullable(Type.String(), "Task's name"),
+  },
+  { description: 'One thing that went wrong, as the log tells it' },
+);
+export type CrashEventReport = Static<typeof CrashEventSchema>;
+
 export const CrashSchema = Type.Object(
   {
-    kind: Text('panic, oops, …: what ended it; none when it was dumped alive'),
+    kind: Text('What ended it: page-fault, bug, sysrq, panic, …; none when it was dumped alive'),
     reason: Text('Why, in one line'),
-    panicMessage: nullable(Type.String(), 'What follows "Kernel panic - not syncing:"'),
+    panicMessage: nullable(Type.String(), 'What follows "Kernel panic - not syncing: "'),
+    where: nullable(Type.String(), 'Where in the kernel it happened'),
     time: nullable(
       Type.Object({
         epoch: Type.Integer({ description: 'Seconds since 1970' }),
         iso: Text('The same as ISO 8601, UTC'),
-        source: Text('CRASHTIME, or the timekeeper at the moment of the dump'),
+        source: Text('CRASHTIME; log: its time since boot; timekeeper: the clock at the moment of the dump'),
       }),
       'When',
     ),
-    uptime: nullable(Type.Number(), 'Seconds since boot'),
+    uptime: nullable(Type.Number(), 'Seconds from boot to then'),
     cpu: nullable(Type.Integer(), 'CPU on which it died'),
     pid: nullable(Type.Integer(), 'Task that ran there'),
     comm: nullable(Type.String(), "That task's name"),
-    tainted: nullable(Type.String(), 'Taint letters'),
-    text: Type.Array(Type.String(), { description: 'The oops or panic as the kernel printed it, line by line' }),
+    tainted: nullable(Type.String(), 'Taint letters; empty when not tainted'),
+    hardware: nullable(Type.String(), "The machine's name, as the kernel printed it"),
+    workqueue: nullable(Type.String(), 'Workqueue and its function, when it happened in one'),
+    trace: Type.Array(
+      Type.Object({
+        symbol: Text('name+0xoffset/0xsize'),
+        module: nullable(Type.String(), 'Module'),
+        reliable: Type.Boolean({ description: 'false where the kernel printed "?"' }),
+        stack: nullable(Type.String(), 'IRQ, NMI, … when not on the stack of the task'),
+      }),
+      { description: 'The call trace, as the kernel printed it' },
+    ),
+    events: Type.Array(CrashEventSchema, { description: 'Everything that went wrong, in order' }),
+    text: Type.Array(Type.String(), { description: 'What the kernel printed about it, line by line' }),
   },
   { description: 'Why it died' },
 );
@@ -82,7 +112,10 @@ export const ReportSchema = document('exhume-report/1', 'Everything that matters
     Type.Object({
       source: Text('Where it was read from'),
       total: Count('Records in the whole log'),
-      lines: Type.Array(Type.String(), { description: 'The last of them, as dmesg prints them' }),
+      lines: Type.Array(Type.String(), {
+        description: 'The last of them, as dmesg prints them; those in crash.text are not repeated',
+      }),
+      told: Count('Records that are in crash.text'),
       pending: Type.Array(Type.String(), {
         description: 'Messages that were being written when the kernel stopped: it never showed them itself',
       }),

@@ -5,6 +5,7 @@ export const SymbolSchema = Type.Object({
   name: Text('Symbol'),
   address: Hex('Its address'),
   type: Text('As nm prints it'),
+  module: nullable(Type.String(), 'The module that it belongs to; null for the kernel image itself'),
 });
 export type SymbolReport = Static<typeof SymbolSchema>;
 

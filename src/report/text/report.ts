@@ -28,11 +28,12 @@ function* answer(page: Page, { headline, crash }: Report): Generator<string> {
   if (when !== '') yield* page.prose(when);
 }
 
-function whereOf({ cpu, comm, pid, tainted }: CrashReport): string {
+function whereOf({ cpu, comm, pid, tainted, workqueue }: CrashReport): string {
   const parts = [
     cpu === null ? '' : `on CPU ${cpu}`,
     comm === null ? '' : `in ${comm}${pid === null ? '' : ` (pid ${pid})`}`,
-    tainted === null ? '' : tainted,
+    workqueue === null ? '' : `workqueue ${workqueue}`,
+    tainted === null ? '' : tainted === '' ? 'not tainted' : `tainted ${tainted}`,
   ];
   return parts.filter((part) => part !== '').join(', ');
 }
@@ -50,7 +51,7 @@ function* facts(page: Page, { kernel, machine, file }: Report): Generator<string
   } else {
     yield* page.pairs(
       [
-        row('version', kernel.banner),
+        row('version', kernel.banner === null ? null : buildOf(kernel.banner)),
         row('build id', kernel.buildId),
         row('host name', kernel.hostName === '(none)' ? null : kernel.hostName),
         row('command line', kernel.commandLine),
@@ -60,12 +61,20 @@ function* facts(page: Page, { kernel, machine, file }: Report): Generator<string
   }
   if (!isAbsence(machine)) {
     yield* page.pairs([
-      ['machine', `${machine.architecture}, ${counted(machine.cpus, 'CPU')}, ${memoryInWords(machine.memory)}`],
+      [
+        'machine',
+        `${machine.architecture}, ${machine.cpus === 0 ? 'CPUs not told' : counted(machine.cpus, 'CPU')}, ${memoryInWords(machine.memory)}`,
+      ],
     ]);
   } else if (machine !== kernel) {
     yield* absent(page, machine);
   }
   yield* page.pairs([['file', `${file.names.join(', ')}: ${fileInWords(file)}`]]);
+}
+
+/** `#1 SMP PREEMPT_DYNAMIC Debian 7.2.12-1 (2026-10-22)`: the headline has the release, `--json` the compiler. */
+function buildOf(banner: string): string {
+  return / (#\d.*)$/.exec(banner)?.[1] ?? banner;
 }
 
 function row(label: string, value: string | null): readonly [string, string] | undefined {
@@ -121,26 +130,30 @@ function cpuLine(page: Page, cpu: CpuReport): string {
   return `  ${page.paint.bold(cpuTitle(cpu))}  ${printable(cpuPlace(cpu))}${died}`;
 }
 
-function* crashText(page: Page, { crash }: Report): Generator<string> {
+function* crashText(page: Page, { crash, kernel }: Report): Generator<string> {
   if (isAbsence(crash)) {
+    if (isAbsence(kernel)) return;
     yield* page.heading('Crash');
     yield* absent(page, crash);
   } else if (crash.text.length > 0) {
     yield* page.heading('What the kernel printed');
-    for (const line of crash.text) yield `  ${printable(line)}`;
+    for (const line of crash.text) yield `  ${MINOR.test(line) ? page.paint.dim(printable(line)) : printable(line)}`;
   }
 }
 
-function* log(page: Page, { log: section }: Report): Generator<string> {
+/** Lines that are looked at last: stale stack entries, code bytes, registers, module lists. */
+const MINOR = /^\s*(?:\? |Code: |R[A-Z0-9]{1,2}: |RSP: |FS: |CS: |CR2: |DR\d: |Modules linked in: |Hardware name: )/;
+
+function* log(page: Page, { log: section, kernel }: Report): Generator<string> {
   if (isAbsence(section)) {
+    if (isAbsence(kernel)) return;
     yield* page.heading('Log');
     yield* absent(page, section);
     return;
   }
-  yield* page.heading(
-    'Log',
-    `last ${section.lines.length} lines of ${counted(section.total, 'message')}; all: exhume log`,
-  );
+  const besides = section.told === 0 ? '' : ' besides those above';
+  const lines = `last ${counted(section.lines.length, 'line')}${besides}, of ${counted(section.total, 'message')}; all: exhume log`;
+  yield* page.heading('Log', lines);
   for (const line of section.lines) yield `  ${printable(line)}`;
   for (const line of section.pending) yield page.paint.yellow(`  ${printable(line)}  (being written)`);
 }

@@ -6,15 +6,17 @@ export function* symText({ queries, symbols }: SymReport, options: TextOptions):
   const { paint } = new Page(options);
   for (const { query, matches } of queries) {
     if (matches.length === 0) yield paint.dim(`${printable(query)}: no such symbol, and no symbol covers it`);
-    for (const { address, type, name, offset, size } of matches) {
+    for (const { address, type, name, offset, size, module } of matches) {
       const place = offset === null ? name : `${name}+${offset}${size === null ? '' : `/${size}`}`;
       const bytes = offset === null && size !== null ? paint.dim(`  ${Number(size)} bytes`) : '';
-      yield `${digits16(address)} ${paint.dim(`(${type})`)} ${printable(place)}${bytes}`;
+      const owner = module === null ? '' : ` [${printable(module)}]`;
+      yield `${digits16(address)} ${paint.dim(`(${type})`)} ${printable(place)}${owner}${bytes}`;
     }
   }
 }
 
 /** As /proc/kallsyms has it. */
-function kallsymsLine({ address, type, name }: SymbolReport): string {
-  return `${digits16(address)} ${type} ${printable(name)}`;
+function kallsymsLine({ address, type, name, module }: SymbolReport): string {
+  const owner = module === null ? '' : `\t[${printable(module)}]`;
+  return `${digits16(address)} ${type} ${printable(name)}${owner}`;
 }
