@@ -1,5 +1,4 @@
 import { ExhumeError } from '../bytes/errors.js';
-import { findAll } from '../bytes/search.js';
 import { structTable, u8, u16, u32, viewOf } from '../bytes/struct-table.js';
 
 /** `struct btf_header`, include/uapi/linux/btf.h. Section offsets count from the end of the header. */
@@ -82,7 +81,10 @@ const DEEPEST = 32;
  */
 export class Btf {
   private readonly view: DataView;
-  private readonly strings: Uint8Array;
+  /** The string section, a character for each byte, so that offsets into it stay what they are. */
+  private readonly strings: string;
+  /** `name_off` of each type, by id. */
+  private readonly nameOffsets: Uint32Array;
   /** Offset of each type's `struct btf_type`, by id. */
   private readonly offsets: Uint32Array;
 
@@ -100,8 +102,9 @@ export class Btf {
     const stringsEnd = stringsStart + header.stringLength;
     if (typesEnd > bytes.length) throw badBtf('the types run past the end', 12, typesEnd);
     if (stringsEnd > bytes.length) throw badBtf('the strings run past the end', 20, stringsEnd);
-    this.strings = bytes.subarray(stringsStart, stringsEnd);
+    this.strings = new TextDecoder('latin1').decode(bytes.subarray(stringsStart, stringsEnd));
     this.offsets = this.indexTypes(typesStart, typesEnd);
+    this.nameOffsets = this.offsets.map((at, id) => (id === 0 ? 0 : this.view.getUint32(at, this.littleEndian)));
   }
 
   /** How many types there are, `void` not counted. */
@@ -122,11 +125,9 @@ export class Btf {
   /** The first type with this name and one of these kinds. */
   find(name: string, ...kinds: readonly number[]): number | undefined {
     for (const nameOffset of this.stringOffsets(name)) {
-      for (let id = 1; id < this.offsets.length; id++) {
-        if (this.view.getUint32(this.at(id), this.littleEndian) === nameOffset && kinds.includes(this.kind(id))) {
-          return id;
-        }
-      }
+      let id = this.nameOffsets.indexOf(nameOffset, 1);
+      while (id > 0 && !kinds.includes(this.kind(id))) id = this.nameOffsets.indexOf(nameOffset, id + 1);
+      if (id > 0) return id;
     }
     return undefined;
   }
@@ -276,17 +277,15 @@ export class Btf {
   }
 
   private string(offset: number): string {
-    const end = this.strings.indexOf(0, offset);
+    const end = this.strings.indexOf('\0', offset);
     if (end < offset) throw badBtf(`string ${offset} lies outside the strings`);
-    let text = '';
-    for (let at = offset; at < end; at++) text += String.fromCharCode(this.strings[at] ?? 0);
-    return text;
+    return this.strings.slice(offset, end);
   }
 
   /** Where a string begins in the string section: as a whole string only. */
   private *stringOffsets(text: string): Generator<number> {
-    const wanted = new TextEncoder().encode(`\0${text}\0`);
-    for (const at of findAll(this.strings, wanted)) yield at + 1;
+    const wanted = `\0${text}\0`;
+    for (let at = this.strings.indexOf(wanted); at >= 0; at = this.strings.indexOf(wanted, at + 1)) yield at + 1;
   }
 
   private indexTypes(start: number, end: number): Uint32Array {

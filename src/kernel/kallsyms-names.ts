@@ -13,13 +13,10 @@ export interface KallsymsNameTables {
   readonly littleEndian: boolean;
 }
 
-const NO_SYMBOL = 0xffffffff;
 /** A name is at most KSYM_NAME_LEN (512) bytes; anything longer is not a table of names. */
 const LONGEST_NAME = 1024;
-const HASH_SEED = 0x811c9dc5;
-const HASH_PRIME = 0x01000193;
 
-/** Compressed symbol names: by number, and by name through a hash that is built on first use. */
+/** Compressed symbol names: by number, and by name through fingerprints that are taken on first use. */
 export class KallsymsNames {
   readonly count: number;
   private readonly names: Uint8Array;
@@ -29,8 +26,7 @@ export class KallsymsNames {
   /** Token t is `tokenBytes[tokenStarts[t] … tokenEnds[t])`. */
   private readonly tokenStarts = new Uint16Array(256);
   private readonly tokenEnds = new Uint16Array(256);
-  /** Open-addressing hash of names: symbol numbers. */
-  private hash: Uint32Array | undefined;
+  private fingerprints: Uint32Array | undefined;
 
   /** Throws EXH_BAD_STRUCTURE when the names or tokens do not parse. */
   constructor(tables: KallsymsNameTables) {
@@ -55,15 +51,15 @@ export class KallsymsNames {
 
   /** The numbers of all symbols of this name, in the order of the table. */
   *indexesOf(name: string): Generator<number> {
-    const table = this.hashTable();
-    const mask = table.length - 1;
     const wanted = new TextEncoder().encode(name);
-    let hash = HASH_SEED;
-    for (const byte of wanted) hash = Math.imul(hash ^ byte, HASH_PRIME);
-    for (let slot = slotOf(hash, mask); ; slot = (slot + 1) & mask) {
-      const index = table[slot] ?? NO_SYMBOL;
-      if (index === NO_SYMBOL) return;
+    if (wanted.length === 0) return;
+    this.fingerprints ??= this.takeFingerprints();
+    const { length } = wanted;
+    const fingerprint = fingerprintOf(length, wanted[0], wanted[length - 1], wanted[length - 2]);
+    let index = this.fingerprints.indexOf(fingerprint);
+    while (index >= 0) {
       if (this.isNamed(index, wanted)) yield index;
+      index = this.fingerprints.indexOf(fingerprint, index + 1);
     }
   }
 
@@ -90,32 +86,31 @@ export class KallsymsNames {
     return position === wanted.length;
   }
 
-  /** Filled in table order with linear probing, so that equal names are met in table order. */
-  private hashTable(): Uint32Array {
-    if (this.hash !== undefined) return this.hash;
-    let capacity = 16;
-    while (capacity < this.count * 2) capacity *= 2;
-    const table = new Uint32Array(capacity).fill(NO_SYMBOL);
-    const mask = capacity - 1;
+  /**
+   * The length and three characters of every name. They leave a few candidates of 200,000, and can be had without
+   * expanding the names: hashing all of them would be half the time of a report.
+   */
+  private takeFingerprints(): Uint32Array {
     const { names, tokenBytes, tokenStarts, tokenEnds } = this;
+    const fingerprints = new Uint32Array(this.count);
     for (let index = 0; index < this.count; index++) {
       const { start, end } = this.span(index);
-      let hash = HASH_SEED;
-      let skip = 1; // the type letter
+      let length = -1; // the type letter is not part of the name
       for (let at = start; at < end; at++) {
         const token = names[at] ?? 0;
-        const tokenEnd = tokenEnds[token] ?? 0;
-        for (let i = (tokenStarts[token] ?? 0) + skip; i < tokenEnd; i++) {
-          hash = Math.imul(hash ^ (tokenBytes[i] ?? 0), HASH_PRIME);
-        }
-        skip = 0;
+        length += (tokenEnds[token] ?? 0) - (tokenStarts[token] ?? 0);
       }
-      let slot = slotOf(hash, mask);
-      while (table[slot] !== NO_SYMBOL) slot = (slot + 1) & mask;
-      table[slot] = index;
+      const first = names[start] ?? 0;
+      const afterType = (tokenStarts[first] ?? 0) + 1;
+      const second = names[start + 1] ?? 0;
+      const firstAt = afterType < (tokenEnds[first] ?? 0) ? afterType : (tokenStarts[second] ?? 0);
+      const last = names[end - 1] ?? 0;
+      const lastAt = (tokenEnds[last] ?? 0) - 1;
+      const before = names[end - 2] ?? 0;
+      const beforeAt = lastAt > (tokenStarts[last] ?? 0) ? lastAt - 1 : (tokenEnds[before] ?? 0) - 1;
+      fingerprints[index] = fingerprintOf(length, tokenBytes[firstAt], tokenBytes[lastAt], tokenBytes[beforeAt]);
     }
-    this.hash = table;
-    return table;
+    return fingerprints;
   }
 
   private indexTokens(index: DataView, littleEndian: boolean): void {
@@ -130,8 +125,9 @@ export class KallsymsNames {
   }
 }
 
-function slotOf(hash: number, mask: number): number {
-  return (hash ^ (hash >>> 15)) & mask;
+function fingerprintOf(length: number, first = 0, last = 0, beforeLast = 0): number {
+  // A name of one character has nothing before its last but the type letter.
+  return (((length & 0xff) << 24) | (first << 16) | (last << 8) | (length > 1 ? beforeLast : 0)) >>> 0;
 }
 
 /** Where each name's length prefix lies: ULEB128 of one or two bytes ("big" names, since 6.1). */
