@@ -1,12 +1,13 @@
 /** `npm run lab -- --peers`: what the peers say about the dumps of a scene, kept beside them. */
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { labPath, sceneDirectory } from './directories.js';
 import { vmlinux } from './kernels.js';
 import { CRASH_MINIMAL, crash, DRGN_ARCHITECTURE, drgnLog } from './peers.js';
 import type { Scene } from './scenes.js';
 import { LabError, say } from './shell.js';
+import { readTruth } from './truth.js';
 
 /**
  * Asks crash and drgn about each dump. `peers/FILE.crash-log`, `.crash-help-n`, `.crash-help-r` and `.drgn-log` hold
@@ -14,7 +15,8 @@ import { LabError, say } from './shell.js';
  */
 export function keepPeerAnswers(scene: Scene): void {
   const directory = sceneDirectory(scene.name);
-  if (scene.ending === 'firmware' || !existsSync(join(directory, 'truth.json'))) return;
+  const truth = readTruth(scene.name);
+  if (scene.ending === 'firmware' || truth === undefined) return;
   const symbols = attempt(() => vmlinux(scene.kernel));
   if (symbols instanceof LabError) {
     // The mirror keeps debug information of some kernels only.
@@ -22,7 +24,8 @@ export function keepPeerAnswers(scene: Scene): void {
     return;
   }
   const answers = labPath('scenes', scene.name, 'peers');
-  for (const file of dumpFiles(directory)) {
+  // A part of a split dump is no dump.
+  for (const file of truth.files.filter((name) => !name.includes('split'))) {
     const dump = join(directory, file);
     const answer = (name: string): string => join(answers, `${file}.${name}`);
     const ask = (peer: string, help: readonly string[], question: (options: readonly string[]) => void): void => {
@@ -56,12 +59,4 @@ function attempt<Answer>(question: () => Answer): Answer | LabError {
     if (error instanceof LabError) return error;
     throw error;
   }
-}
-
-function dumpFiles(directory: string): string[] {
-  const truth: unknown = JSON.parse(readFileSync(join(directory, 'truth.json'), 'utf8'));
-  if (typeof truth !== 'object' || truth === null || !('files' in truth) || !Array.isArray(truth.files)) return [];
-  const files = truth.files.filter((file): file is string => typeof file === 'string');
-  // A part of a split dump is no dump.
-  return files.filter((file) => !file.includes('split'));
 }

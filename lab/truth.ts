@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { sceneDirectory } from './directories.js';
 import type { Scene } from './scenes.js';
 import { KCORE_LENGTH, KCORE_OFFSET, sections } from './script.js';
 import { LabError } from './shell.js';
@@ -31,6 +32,14 @@ export interface Truth {
   readonly uptime: number | null;
   readonly date: number | null;
   readonly files: readonly string[];
+}
+
+/** The truth of a scene that was made; undefined when it was not. */
+export function readTruth(scene: string): Truth | undefined {
+  const path = join(sceneDirectory(scene), 'truth.json');
+  if (!existsSync(path)) return undefined;
+  const truth: Truth = JSON.parse(readFileSync(path, 'utf8'));
+  return truth;
 }
 
 interface Made {
