@@ -10,22 +10,26 @@ const BITS_IN_BYTE = Uint8Array.from({ length: 256 }, (_, byte) => popcount(byte
 /**
  * A bitmap of page frame numbers in a file, bit `pfn & 7` of byte `pfn >> 3`, least significant first.
  * It is never held in memory: bits are read on demand; how many bits are set below each chunk is counted
- * once, as far as was asked for. What the file does not hold reads as clear.
+ * once, as far as was asked for.
  */
 export class FileBitmap {
   private counts = new Float64Array(64);
   /** Chunks whose predecessors are counted: `counts[i]` is valid up to and with this one. */
   private counted = 0;
+  /** How many bits it has: those that are in the file. */
+  readonly length: number;
 
   /**
    * @param offset where it begins in the file, in bytes
-   * @param length how many bits it has
+   * @param length how many bits it should have
    */
   constructor(
     private readonly source: CachedSource,
     private readonly offset: number,
-    readonly length: number,
-  ) {}
+    length: number,
+  ) {
+    this.length = Math.max(0, Math.min(length, (source.size - offset) * 8));
+  }
 
   has(bit: number): boolean {
     if (bit >= this.length) return false;

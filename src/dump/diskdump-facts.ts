@@ -9,7 +9,7 @@ const HEXADECIMAL = /^(status|phys_base|offset_)/;
 
 /** makedumpfile -d (makedumpfile.8): what each bit leaves out. */
 const DUMP_LEVELS: readonly (readonly [bit: number, what: string])[] = [
-  [1, 'zero pages'],
+  [1, 'zero pages (all but one)'],
   [2, 'page cache'],
   [4, 'private page cache'],
   [8, 'user pages'],

@@ -59,6 +59,7 @@ export class DiskdumpMemory extends PhysicalMemory {
   private readonly pages: LruCache<DecodedPage>;
   private readonly rankBases: number[] = [];
   private cachedRanges: readonly PhysicalRange[] | undefined;
+  private cachedPresent: readonly PhysicalRange[] | undefined;
 
   /**
    * @param members ascending by `startPfn`, not overlapping
@@ -79,8 +80,13 @@ export class DiskdumpMemory extends PhysicalMemory {
   }
 
   ranges(): readonly PhysicalRange[] {
-    this.cachedRanges ??= this.findRanges();
+    this.cachedRanges ??= this.runsOf(this.exists ?? this.members[0]?.dumped);
     return this.cachedRanges;
+  }
+
+  override presentRanges(): readonly PhysicalRange[] {
+    this.cachedPresent ??= this.runsOf(this.members[0]?.dumped);
+    return this.cachedPresent;
   }
 
   state(pfn: Pfn): PageState {
@@ -170,10 +176,10 @@ export class DiskdumpMemory extends PhysicalMemory {
     return low < members.length && (members[low] as DiskdumpMember).startPfn <= pfn ? low : members.length;
   }
 
-  /** A page of a file that is missing from the set. */
+  /** A page of a file that is missing from the set: every member has the bitmaps of the whole. */
   private withoutMember(pfn: number): MissingState {
-    if (this.exists === undefined) return 'lost';
-    return this.exists.has(pfn) ? 'lost' : 'absent';
+    if (this.members[0]?.dumped.has(pfn) === true) return 'lost';
+    return this.exists?.has(pfn) === true ? 'excluded' : 'absent';
   }
 
   /** How many pages before its own a member's bitmap counts. */
@@ -186,9 +192,9 @@ export class DiskdumpMemory extends PhysicalMemory {
     return base;
   }
 
-  private findRanges(): PhysicalRange[] {
+  /** The runs of set bits, as addresses. */
+  private runsOf(bitmap: FileBitmap | undefined): PhysicalRange[] {
     const { pageSize } = this;
-    const bitmap = this.exists ?? this.members[0]?.dumped;
     let runs: PhysicalRange[] = [];
     /** Gaps of fewer pages than this are joined over. */
     let grain = 1;

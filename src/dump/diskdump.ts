@@ -74,9 +74,11 @@ export function openDiskdump(sources: readonly ByteSource[], options: DiskdumpOp
     notes,
     vmcoreinfo,
     claimedPhysBase:
-      header.signature === 'KDUMP   '
-        ? BigInt.asIntN(header.wordBits === 64 ? 64 : 33, header.sub.phys_base)
-        : undefined,
+      header.signature !== 'KDUMP   '
+        ? undefined
+        : header.wordBits === 64
+          ? BigInt.asIntN(64, header.sub.phys_base)
+          : header.sub.phys_base,
     spans: [],
     incomplete: marked || missing,
     facts: members.flatMap((member) => diskdumpFacts(member.header, member.source, notes, members.length > 1)),
@@ -93,7 +95,8 @@ function openMember(source: CachedSource, damage: DamageLog): OpenedMember {
   const oneBitmap = Math.ceil(Math.ceil(header.maxMapnr / 8) / blockSize) * blockSize;
   const two = bitmapBytes >= 2 * oneBitmap;
   const secondAt = two ? bitmapsAt + bitmapBytes / 2 : bitmapsAt;
-  const bits = Math.min(header.maxMapnr, (two ? bitmapBytes / 2 : bitmapBytes) * 8);
+  const room = (two ? bitmapBytes / 2 : bitmapBytes) * 8;
+  const bits = Math.min(header.maxMapnr, room);
   if (bits < header.maxMapnr) {
     damage.add(
       'EXH_BAD_HEADER',

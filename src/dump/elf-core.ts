@@ -30,6 +30,7 @@ export interface ElfOptions {
 export function openElfCore(source: ByteSource, options: ElfOptions): Container {
   const header = readElfHeader(source);
   if (header.type !== ET_CORE) throw notACore(source, header);
+  if (header.programHeaders === 0) throw withoutSegments(source);
   const damage = new DamageLog();
   const programHeaders = readProgramHeaders(source, header, damage);
   const notes = readNotes(source, programHeaders.notes, header.littleEndian, damage);
@@ -52,7 +53,12 @@ export function openElfCore(source: ByteSource, options: ElfOptions): Container 
   }
   const marked = (header.flags & ELF_INCOMPLETE) !== 0;
   if (marked) {
-    damage.add('EXH_TRUNCATED', 'memory', `${source.name}: e_flags says that makedumpfile ran out of space`);
+    damage.add(
+      'EXH_TRUNCATED',
+      'memory',
+      `${source.name}: e_flags says that makedumpfile ran out of space` +
+        (programHeaders.empty > 0 ? `: ${programHeaders.empty} segments of memory are not even described` : ''),
+    );
   }
   const facts: HeaderFact[] = elfFacts(source, header, programHeaders, memory.overlapping);
   if (derived !== undefined) facts.push({ name: 'direct map', value: hex(derived.base), note: derived.evidence });
@@ -157,6 +163,19 @@ function processCore(source: ByteSource): ExhumeError {
       file: source.name,
       format: 'process core',
       hint: 'if it is a QEMU process, take a dump of its guest with dump-guest-memory instead; else use gdb',
+    },
+  );
+}
+
+/** xl dump-core keeps the pages in sections (.xen_pages), and has no program headers at all. */
+function withoutSegments(source: ByteSource): ExhumeError {
+  return new ExhumeError(
+    'EXH_UNSUPPORTED_FORMAT',
+    `${source.name} is an ELF core without program headers, as xl dump-core writes for a Xen guest`,
+    {
+      file: source.name,
+      format: 'Xen core',
+      hint: 'use crash, which reads it; or take the dump inside the guest, with kdump',
     },
   );
 }

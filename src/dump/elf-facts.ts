@@ -73,6 +73,9 @@ export function elfFacts(
       note: `segments of memory${overlapping ? ', some of them overlapping' : ''}`,
     },
     { name: 'PT_NOTE', value: programHeaders.notes.length, note: 'segments of notes' },
+    ...(programHeaders.empty === 0
+      ? []
+      : [{ name: 'PT_NULL', value: programHeaders.empty, note: 'program headers that were never filled in' }]),
   ];
   for (const [i, struct] of programHeaderStructures(source, header, Math.min(programHeaders.read, LINES)).entries()) {
     facts.push({ name: `program header ${i}`, value: programHeaderInWords(struct) });

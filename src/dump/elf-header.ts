@@ -89,6 +89,7 @@ export const ELF32_SECTION_HEADER = structTable('Elf32_Shdr', 40, {
 });
 
 export const ET_CORE = 4;
+export const PT_NULL = 0;
 export const PT_LOAD = 1;
 export const PT_NOTE = 4;
 /** In e_phnum: the number of program headers is in sh_info of section header 0. */

@@ -1,7 +1,7 @@
 import type { ByteSource } from '../bytes/byte-source.js';
 import { viewOf } from '../bytes/struct-table.js';
 import type { DamageLog } from './damage-log.js';
-import { ELF32_PROGRAM_HEADER, ELF64_PROGRAM_HEADER, type ElfHeader, PT_LOAD, PT_NOTE } from './elf-header.js';
+import { ELF32_PROGRAM_HEADER, ELF64_PROGRAM_HEADER, type ElfHeader, PT_LOAD, PT_NOTE, PT_NULL } from './elf-header.js';
 
 /** As much as a kernel with 64 TiB of finely cut memory could need; 160 MB of tables. */
 const MAX_SEGMENTS = 4_000_000;
@@ -34,6 +34,8 @@ export interface ProgramHeaders {
   readonly notes: readonly NoteSegment[];
   /** How many program headers could be read. */
   readonly read: number;
+  /** How many of them are empty (PT_NULL): those that makedumpfile had no room for any more. */
+  readonly empty: number;
 }
 
 /** Reads the program headers piece by piece; those that the file does not hold are recorded as damage. */
@@ -59,6 +61,7 @@ export function readProgramHeaders(source: ByteSource, header: ElfHeader, damage
   };
   const notes: NoteSegment[] = [];
   let loads = 0;
+  let empty = 0;
   let done = 0;
   const perPiece = Math.max(1, Math.floor(PIECE / programHeaderSize));
   const piece = new Uint8Array(Math.min(count, perPiece) * programHeaderSize);
@@ -70,6 +73,7 @@ export function readProgramHeaders(source: ByteSource, header: ElfHeader, damage
     for (let i = 0; i < whole; i++) {
       const at = i * programHeaderSize;
       const type = view.getUint32(at, littleEndian);
+      if (type === PT_NULL) empty++;
       if (type !== PT_LOAD && type !== PT_NOTE) continue;
       const segment = table.read(view, at, littleEndian);
       if (type === PT_NOTE) {
@@ -104,5 +108,6 @@ export function readProgramHeaders(source: ByteSource, header: ElfHeader, damage
     },
     notes,
     read: done,
+    empty,
   };
 }

@@ -28,6 +28,9 @@ const WINDOW = 64 * 1024;
 /** Writers' records have some kilobytes: a file may have this many, and more only while they have 256 bytes on average. */
 const MANY_RECORDS = 1_000_000;
 const END = -1n;
+/** A writer leaves hardly any holes: what claims to be longer than this many times the file, and this much, is broken. */
+const MOST_TIMES = 16;
+const MOST_BEYOND = 256 * 1024 * 1024;
 
 /** Is it the flattened form, going by its first bytes? */
 export function isFlattened(head: Uint8Array): boolean {
@@ -131,6 +134,7 @@ function readRecords(source: ByteSource, damage: DamageLog): Records {
   let windowLength = 0;
   let at = HEADER_SIZE;
   let ended = false;
+  const highest = BigInt(source.size) * BigInt(MOST_TIMES) + BigInt(MOST_BEYOND);
   const most = Math.max(MANY_RECORDS, Math.floor(source.size / 256));
   while (at + FLATTENED_RECORD.size <= source.size) {
     if (at < windowAt || at + FLATTENED_RECORD.size > windowAt + windowLength) {
@@ -146,7 +150,7 @@ function readRecords(source: ByteSource, damage: DamageLog): Records {
       break;
     }
     at += FLATTENED_RECORD.size;
-    if (offset < 0n || size < 0n || offset + size > BigInt(Number.MAX_SAFE_INTEGER)) {
+    if (offset < 0n || size < 0n || offset + size > highest) {
       damage.add(
         'EXH_BAD_HEADER',
         'flattened records',

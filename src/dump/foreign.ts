@@ -36,7 +36,7 @@ function eitherOrder(format: string, magic: bigint, hint: string): Foreign[] {
 const VMWARE = 'use vmss2core of VMware Workstation to make a core of it, or open the .vmem file beside it as raw';
 const WINDOWS = 'it is a dump of Windows: use WinDbg or Volatility';
 const SADUMP = 'use makedumpfile to make a kdump of it: makedumpfile -l -d 1 FILE OUT';
-const XEN = 'take a dump with xl dump-core and convert it to an ELF vmcore with crash or makedumpfile';
+const XEN = 'restore the guest and take the dump inside it, with kdump';
 
 /** Sources: QEMU migration/savevm.c, libvirt qemu_saveimage.h, LKCD dump.h, crash's headers, LiME, AVML, file(1). */
 const KNOWN: readonly Foreign[] = [

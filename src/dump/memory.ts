@@ -38,6 +38,14 @@ export abstract class PhysicalMemory {
   /** RAM that the dump describes, ascending, not overlapping, whatever became of its pages. May be costly; kept. */
   abstract ranges(): readonly PhysicalRange[];
 
+  /**
+   * The parts of `ranges()` in which pages can be present: where a search through all memory is worth its time.
+   * Within them single pages may still be missing.
+   */
+  presentRanges(): readonly PhysicalRange[] {
+    return this.ranges();
+  }
+
   /** What became of a page. */
   abstract state(pfn: Pfn): PageState;
 

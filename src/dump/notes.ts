@@ -13,7 +13,8 @@ const decoder = new TextDecoder('latin1');
 /**
  * Parses ELF notes (System V ABI, kernel `struct elf_note`): header, name and description, each padded to 4 bytes.
  * A note that does not fit ends the parse and is recorded as damage; those before it are kept.
- * An all-zero header is the padding that the kernel leaves behind a CPU's notes, and is stepped over.
+ * Zero words where a header should be are the padding that the kernel leaves behind a CPU's notes, and are stepped over
+ * (no writer makes notes without a name).
  * @param base the file offset of the first byte, in bytes
  */
 export function parseNotes(bytes: Uint8Array, base: number, littleEndian: boolean, damage: DamageLog): Note[] {
@@ -24,7 +25,7 @@ export function parseNotes(bytes: Uint8Array, base: number, littleEndian: boolea
     const nameSize = view.getUint32(at, littleEndian);
     const descriptionSize = view.getUint32(at + 4, littleEndian);
     const type = view.getUint32(at + 8, littleEndian);
-    if (nameSize === 0 && descriptionSize === 0 && type === 0) {
+    if (nameSize === 0) {
       at += 4;
       continue;
     }

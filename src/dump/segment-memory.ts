@@ -2,7 +2,7 @@ import type { Pfn, PhysicalAddress } from '../bytes/address.js';
 import { isExhumeError } from '../bytes/errors.js';
 import type { CachedSource } from './cached-source.js';
 import { IntervalIndex } from './intervals.js';
-import { type MissingState, type PageState, PhysicalMemory, type PhysicalRange } from './memory.js';
+import { joinRanges, type MissingState, type PageState, PhysicalMemory, type PhysicalRange } from './memory.js';
 
 /** Pieces of physical memory that lie as they are in a file: columns of equal length, in bytes. */
 export interface MemoryPieces {
@@ -69,6 +69,19 @@ export class SegmentMemory extends PhysicalMemory {
       this.cachedRanges = ranges;
     }
     return this.cachedRanges;
+  }
+
+  override presentRanges(): readonly PhysicalRange[] {
+    const { index, source } = this;
+    const present: PhysicalRange[] = [];
+    for (let i = 0; i < index.length; i++) {
+      const owner = index.owners[i] as number;
+      if (owner >= this.pieceCount) continue;
+      const start = index.starts[i] as PhysicalAddress;
+      const room = Math.max(0, source.size - this.fileOffset(owner, start));
+      present.push({ start, end: Math.min(index.ends[i] as number, start + room) as PhysicalAddress });
+    }
+    return joinRanges(present);
   }
 
   state(pfn: Pfn): PageState {
