@@ -64,6 +64,14 @@ describe('the architecture', () => {
     assert.match(found ?? '', new RegExp(`^4-level kernel page table at ${golden.root}: maps .*: x86_64$`));
   });
 
+  it("by a process's page table, where the kernel's own was filtered out", () => {
+    const { memory, golden } = loadKernelFixture('linux-7.2');
+    memory.pages.set(Number(golden.root) / 4096, 'excluded');
+    const [, found] = answers(containerOf({ format: 'raw', memory }));
+    assert.match(found ?? '', /is found again through its linear map at .*: x86_64$/);
+    assert.doesNotMatch(found ?? '', /lies in the image/);
+  });
+
   it("by QEMU's notes, though the header says i386: all CPUs were in firmware", () => {
     assert.deepEqual(answers(loadFixture('firmware').container), [
       'e_machine in the ELF header: i386',

@@ -156,6 +156,13 @@ describe('what is no kernel page table', () => {
     assert.equal([...scanForRoots(memory, { encryptionMask })].length, 1);
   });
 
+  it('made-up tables by the thousand: ends after 16,384 of them', () => {
+    const memory = imageOf(512, MIB2, 1n);
+    const root = memory.at(1);
+    for (let pfn = 0x1000; pfn < 0x1000 + 16_400; pfn++) memory.pages.set(pfn, root);
+    assert.equal([...scanForRoots(memory)].length, 16_384);
+  });
+
   it('tables that lead to themselves', () => {
     const memory = new SparseMemory();
     for (let pfn = 1; pfn < 64; pfn++) {

@@ -16,11 +16,13 @@ const CPU_ENTRY_AREA = 0xffff_fe00_0000_0000n;
 /** No kernel image is smaller, in bytes. */
 const SMALLEST_IMAGE = 2 * 2 ** 20;
 /** Spans looked at to tell the image and the linear map. */
-const IMAGE_SPANS = 256;
-const DIRECT_MAP_SPANS = 256;
+const IMAGE_SPANS = 128;
+const DIRECT_MAP_SPANS = 128;
 /** `swapper_pg_dir` and the tables linked after it lie within so many bytes. */
 const NEIGHBOURS = 16 * TABLE_BYTES;
 const DEFAULT_PAGES = 4 * 2 ** 20;
+/** Every process has a page table that looks like the kernel's; a memory with more of them than this was made up. */
+const MOST_CANDIDATES = 16_384;
 
 /** What each sign is worth; a process's table, which leads everywhere, is better than an early boot table of the kernel's. */
 const SCORES = { image: 1, own: 2, directMap: 4 } as const;
@@ -70,16 +72,18 @@ function isOwn(memory: PhysicalMemory, root: PhysicalAddress, image: JudgedRoot[
 /**
  * Looks at every page of memory, from the lowest on, whether it may be a top-level table, and judges those that may.
  * The first look is at the last entry only: it must be present and lead, through one table more with five levels,
- * to a table whose entry 510 is present: the way to `__START_KERNEL_map`.
+ * to a table whose entry 510 is present: the way to `__START_KERNEL_map`. Judges 16,384 pages at the most.
  */
 export function* scanForRoots(memory: PhysicalMemory, options: ScanOptions = {}): Generator<JudgedRoot, void> {
   let left = options.pages ?? DEFAULT_PAGES;
+  let candidates = MOST_CANDIDATES;
   const mask = highMask(options);
   for (const { start, end } of memory.ranges()) {
     const lastFrame = Math.floor(end / TABLE_BYTES);
     for (let frame = Math.ceil(start / TABLE_BYTES); frame < lastFrame; frame++) {
       if (left-- <= 0) return;
       for (const levels of levelsOf(memory, frame, mask)) {
+        if (candidates-- <= 0) return;
         const root = (frame * TABLE_BYTES) as PhysicalAddress;
         const judged = judgeRoot(memory, { root, levels, method: 'memory scan' }, options);
         if (judged !== undefined) yield judged;

@@ -359,6 +359,23 @@ describe('mappings', () => {
     assert.equal(spans(open(memory), 0n, LAST, 10).length, 10);
   });
 
+  it('enters 16 table pages for each span of the limit, and no more', () => {
+    const { memory, pud, pmd } = smallTables();
+    // 5 * 512 empty last-level tables, then one page.
+    for (let i = 0; i < 6; i++) {
+      pud.set(i, (10 + i) * PAGE, TABLE);
+      const directory = new TableWriter(memory, 10 + i);
+      for (let k = 0; k < 512; k++) directory.set(k, (100 + i * 512 + k) * PAGE, TABLE);
+    }
+    for (let pfn = 100; pfn < 100 + 6 * 512; pfn++) memory.at(pfn);
+    pmd.set(0, 0, 0n);
+    new TableWriter(memory, 100 + 5 * 512).set(0, 0x5000, P);
+    const expected = ['140000000 5000 1000 -x-'];
+    assert.deepEqual(spans(open(memory)), expected);
+    assert.deepEqual(spans(open(memory), 0n, LAST, 170), expected);
+    assert.deepEqual(spans(open(memory), 0n, LAST, 1), []);
+  });
+
   for (const levels of [4, 5]) {
     it(`${levels} levels that all lead to themselves end, in bounded work`, () => {
       const memory = new SparseMemory();

@@ -55,6 +55,9 @@ const NO_TAG = 0xffff_ffff;
 const KEPT_TABLES = 1024;
 /** How often `mappings` enters the same table page before it calls it a loop. */
 const MOST_VISITS = 16;
+/** How many table pages `mappings` enters at the most. */
+const FEWEST_TABLES = 2048;
+const TABLES_PER_SPAN = 16;
 const DEFAULT_LIMIT = 65_536;
 
 const split = new DataView(new ArrayBuffer(8));
@@ -167,8 +170,9 @@ export class X86PageTable extends VirtualMemory implements PageTable {
    * Spans that follow each other virtually and physically with equal rights are joined; rights are the ones in effect
    * after all levels. Spans are cut to `from … to`. Stops after `limit` spans.
    *
-   * Work is bounded by the dump, not by what its tables say: a table page that was entered 16 times is not entered
-   * again, so tables that refer to themselves end, and so do KASAN's shadow tables, which are shared by the thousand.
+   * Work is bounded by `limit` and the dump, not by what its tables say: it ends after 16 table pages for each span of
+   * `limit` (but not before 2048), and a table page that was entered 16 times is not entered again: so tables that refer
+   * to themselves end, and so do KASAN's shadow tables, which are shared by the thousand.
    */
   *mappings(from: VirtualAddress, to: VirtualAddress, limit = DEFAULT_LIMIT): Generator<Mapping, void> {
     const bits = this.levels === 5 ? 57n : 48n;
@@ -177,13 +181,14 @@ export class X86PageTable extends VirtualMemory implements PageTable {
     if (first === undefined || last === undefined || first > last) return;
     const firstPage = Number(first >> 12n);
     const lastPage = Number(last >> 12n);
+    let tablesLeft = Math.max(FEWEST_TABLES, TABLES_PER_SPAN * limit);
     const visits = new Map<number, number>();
     // One frame per level: the table, the next entry to look at, the page number that the table's entry 0 covers.
     const stack: { table: DataView; index: number; base: number; level: number; rights: number }[] = [];
     const enter = (frame: number, base: number, level: number, rights: number): void => {
       const key = frame * 8 + level;
       const visited = visits.get(key) ?? 0;
-      if (visited >= MOST_VISITS) return;
+      if (visited >= MOST_VISITS || tablesLeft-- <= 0) return;
       visits.set(key, visited + 1);
       const table = this.table(frame);
       if (typeof table === 'string') return;

@@ -1,6 +1,7 @@
+import { hex } from '../../bytes/address.js';
 import type { Container } from '../../dump/container.js';
 import type { Architecture } from '../architecture.js';
-import type { ArchitectureEvidence } from '../machine.js';
+import type { ArchitectureEvidence, JudgedRoot } from '../machine.js';
 import { perCpuBasesOf, prstatusNotes, qemuCpuKind, qemuNotes, readCpus, rootsOf } from './cpus.js';
 import { judgeRoot, scanForRoots } from './page-table-scan.js';
 import { X86PageTable } from './paging.js';
@@ -21,13 +22,15 @@ export const X86_64: Architecture = {
   },
 
   recogniseMemory(memory) {
-    let looked = 0;
-    for (const { root, levels, evidence, certain } of scanForRoots(memory)) {
-      if (!certain && ++looked < MOST_UNCERTAIN) continue;
-      const method = `${levels}-level kernel page table at 0x${root.toString(16)}: ${evidence.join('; ')}`;
-      return certain ? { method, answer: NAME } : undefined;
+    let best: JudgedRoot | undefined;
+    for (const found of scanForRoots(memory)) {
+      // A bare image mapping could be chance; a linear map that leads back to its own root is not.
+      if (found.directMap !== undefined && found.score > (best?.score ?? 0)) best = found;
+      if (found.certain) break;
     }
-    return undefined;
+    if (best === undefined) return undefined;
+    const { root, levels, evidence } = best;
+    return { method: `${levels}-level kernel page table at ${hex(root)}: ${evidence.join('; ')}`, answer: NAME };
   },
 
   cpus: readCpus,
@@ -37,9 +40,6 @@ export const X86_64: Architecture = {
   scanRoots: scanForRoots,
   perCpuBasesOf,
 };
-
-/** Every process has a page table that looks like the kernel's; so many of them are passed over for the kernel's own. */
-const MOST_UNCERTAIN = 65_536;
 
 /** The size of an NT_PRSTATUS note tells the architecture; QEMU's second note is 432 bytes or more on x86 only. */
 function notesEvidence(container: Container): ArchitectureEvidence | undefined {
