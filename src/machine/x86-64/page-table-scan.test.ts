@@ -49,6 +49,9 @@ describe('page-table roots found by scanning', () => {
     assert.ok(kernel.score > user.score);
     assert.equal(user.directMap, undefined);
     assert.equal(kernel.certain, false);
+    const scanned = [...scanForRoots(memory)].map(({ root }) => root);
+    assert.ok(scanned.includes(kernel.root));
+    assert.ok(!scanned.includes(user.root));
   });
 
   it('with too few levels or too many there is no image', () => {
@@ -88,10 +91,14 @@ describe('what is no kernel page table', () => {
     assert.deepEqual([...scanForRoots(memory)], []);
   });
 
-  /** A kernel image of `size` pages from 0xffffffff81000000 + `skip` pages on, and nothing else; root at 0x1000. */
+  const MIB2 = 0x20_0000;
+  const NX = 1n << 63n;
+
+  /** A linear map, and a kernel image of `size` pages from 0xffffffff81000000 + `skip` pages on; root at 0x1000. */
   function imageOf(size: number, target: number, flags: bigint, skip = 0): SparseMemory {
     const memory = new SparseMemory();
-    new TableWriter(memory, 1).set(511, 0x2000, 3n);
+    new TableWriter(memory, 1).set(511, 0x2000, 3n).set(256, 0x6000, 3n);
+    new TableWriter(memory, 6).set(0, 0, 0x83n | NX);
     new TableWriter(memory, 2).set(510, 0x3000, 3n);
     new TableWriter(memory, 3).set(8, 0x4000, 3n).set(9, 0x5000, 3n);
     for (let i = 0; i < size; i++) {
@@ -100,9 +107,6 @@ describe('what is no kernel page table', () => {
     }
     return memory;
   }
-  const MIB2 = 0x20_0000;
-  const NX = 1n << 63n;
-
   for (const [what, memory, count] of [
     ['an image of 2 MiB: a kernel', imageOf(512, MIB2, 1n), 1],
     ['a smaller one', imageOf(511, MIB2, 1n), 0],
@@ -118,7 +122,6 @@ describe('what is no kernel page table', () => {
   it('a root that is mapped anywhere but in a linear map, which begins at a multiple of 1 GiB', () => {
     const rootAt = (virtualPage: number): JudgedRoot | undefined => {
       const memory = imageOf(512, MIB2, 1n);
-      new TableWriter(memory, 1).set(256, 0x6000, 3n);
       new TableWriter(memory, 6).set(0, 0x7000, 3n);
       new TableWriter(memory, 7).set(0, 0x8000, 3n);
       new TableWriter(memory, 8).set(virtualPage, 0x1000, 3n | NX);

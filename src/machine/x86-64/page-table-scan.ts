@@ -73,6 +73,7 @@ function isOwn(memory: PhysicalMemory, root: PhysicalAddress, image: JudgedRoot[
  * Looks at every page of memory, from the lowest on, whether it may be a top-level table, and judges those that may.
  * The first look is at the last entry only: it must be present and lead, through one table more with five levels,
  * to a table whose entry 510 is present: the way to `__START_KERNEL_map`. Judges 16,384 pages at the most.
+ * What maps a kernel image and has no other sign is passed over: process tables for user mode are such.
  */
 export function* scanForRoots(memory: PhysicalMemory, options: ScanOptions = {}): Generator<JudgedRoot, void> {
   let left = options.pages ?? DEFAULT_PAGES;
@@ -86,7 +87,8 @@ export function* scanForRoots(memory: PhysicalMemory, options: ScanOptions = {})
         if (candidates-- <= 0) return;
         const root = (frame * TABLE_BYTES) as PhysicalAddress;
         const judged = judgeRoot(memory, { root, levels, method: 'memory scan' }, options);
-        if (judged !== undefined) yield judged;
+        // Only the image: the table of user mode under page-table isolation, which holds the entry code alone.
+        if (judged !== undefined && judged.score > SCORES.image) yield judged;
       }
     }
   }
