@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Pfn } from '../bytes/address.js';
 import { MemorySource } from '../bytes/byte-source.js';
@@ -226,4 +227,31 @@ test('a live source is named, and never cached', () => {
     () => openDump([special]),
     (error) => isExhumeError(error, 'EXH_USAGE'),
   );
+});
+
+test('the real headers of /proc/kcore: RAM is found where its segments say, vmalloc is no physical memory', () => {
+  const head = new Uint8Array(readFileSync(new URL('../../../src/dump/fixtures/kcore.elf', import.meta.url)));
+  // From the program headers: the kernel's text, RAM at 0x1000 and 0x100000, and where kcore shows them.
+  const ram = [
+    { physical: 0x5400000, size: 0x2830000, offset: 0x7fff9b003000 },
+    { physical: 0x1000, size: 0x9e000, offset: 0xd9100004000 },
+    { physical: 0x100000, size: 0xfedd000, offset: 0xd9100103000 },
+  ];
+  const kcore = {
+    name: '/proc/kcore',
+    size: 140_737_471_590_400,
+    read(offset: number, into: Uint8Array): number {
+      if (offset < head.length) return new MemorySource(head).read(offset, into);
+      const area = ram.find((one) => offset >= one.offset && offset + into.length <= one.offset + one.size);
+      assert.ok(area !== undefined, `read of ${into.length} at ${offset.toString(16)}`);
+      into.set(numberedPage((area.physical + offset - area.offset) / 4096));
+      return into.length;
+    },
+  };
+  const container = openDump([kcore], { live: true });
+  assert.match(container.description, /of the running kernel/);
+  assert.deepEqual(container.damage, []);
+  for (const pfn of [1, 0x9e, 0x100, 0x5000, 0x5400, 0xffdc]) assert.deepEqual(page(container, pfn), numberedPage(pfn));
+  for (const pfn of [0, 0x9f, 0xff, 0xffdd]) assert.equal(page(container, pfn), 'absent');
+  assert.equal(container.spans.filter((span) => span.physical === undefined).length, 4);
 });

@@ -47,7 +47,7 @@ export function elfFacts(
       value: fields.e_phoff,
       ...(fields.e_phoff === table.size
         ? {}
-        : { note: 'not right behind the header: QEMU writes so since 6.2, and makedumpfile cannot read it' }),
+        : { note: 'not right behind the header: so QEMU writes, and makedumpfile cannot read it' }),
     },
     { name: 'e_shoff', value: fields.e_shoff },
     {
@@ -55,7 +55,11 @@ export function elfFacts(
       value: hex(fields.e_flags),
       ...((fields.e_flags & ELF_INCOMPLETE) !== 0 ? { note: 'incomplete: makedumpfile ran out of space' } : {}),
     },
-    { name: 'e_ehsize', value: fields.e_ehsize },
+    {
+      name: 'e_ehsize',
+      value: fields.e_ehsize,
+      ...(fields.e_ehsize === table.size ? {} : { note: `should be ${table.size}; QEMU writes the size of a pointer` }),
+    },
     { name: 'e_phentsize', value: fields.e_phentsize },
     {
       name: 'e_phnum',

@@ -97,15 +97,10 @@ export function unreadable(source: ByteSource, head: Uint8Array): ExhumeError | 
     return matches(bytes, offset, signature);
   });
   if (found === undefined) return undefined;
-  const article = /^[aeiouAEIOULsx](?![a-z]|o)/.test(found.format) ? 'an' : 'a';
-  return new ExhumeError(
-    'EXH_UNSUPPORTED_FORMAT',
-    `${source.name} is ${article} ${found.format}, which exhume cannot read`,
-    {
-      file: source.name,
-      offset: found.offset,
-      format: found.format,
-      hint: found.hint,
-    },
-  );
+  return new ExhumeError('EXH_UNSUPPORTED_FORMAT', `${source.name}: exhume cannot read this format: ${found.format}`, {
+    file: source.name,
+    offset: found.offset,
+    format: found.format,
+    hint: found.hint,
+  });
 }
