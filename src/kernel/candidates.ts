@@ -42,14 +42,26 @@ export function findCandidates(machine: Machine, log: EvidenceLog): readonly Can
   if (pages === 0) log.reject('VMCOREINFO', 'scan of the whole memory', undefined, 'no page begins with OSRELEASE=');
   if (found.candidates.length > 0) return found.candidates;
 
-  for (const root of machine.scanRoots()) {
-    found.addJudged(root, undefined);
-    if (root.certain) break;
-  }
+  for (const root of bestRoots(machine.scanRoots())) found.addJudged(root, undefined);
   if (found.candidates.length === 0) {
     log.reject(ROOT, 'scan of the whole memory', undefined, 'no page is the top of a page table that maps a kernel');
   }
   return found.candidates;
+}
+
+/**
+ * The best page table of each kernel image. Every process has one, and those of an earlier boot may lie about:
+ * they count only when no kernel's own table is anywhere.
+ */
+function bestRoots(roots: Iterable<JudgedRoot>): JudgedRoot[] {
+  const best = new Map<string, JudgedRoot>();
+  for (const root of roots) {
+    const image = `${root.image.virtual} ${root.image.physical}`;
+    if (root.score > (best.get(image)?.score ?? 0)) best.set(image, root);
+  }
+  const found = [...best.values()];
+  const own = found.filter((root) => root.certain);
+  return own.length > 0 ? own : found;
 }
 
 /** Candidates, one for each place where a kernel image lies; further page tables of the same one are evidence only. */
