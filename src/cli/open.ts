@@ -1,17 +1,16 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { ExhumeError, isExhumeError } from '../bytes/errors.js';
 import type { Container } from '../dump/container.js';
 import { openDumpFiles } from '../dump/node.js';
 import type { OpenOptions } from '../dump/open.js';
-import type { RawRange } from '../dump/raw.js';
+import { parseRanges } from '../dump/raw.js';
 import { openSubject } from '../report/subject.js';
-import { parseRanges } from './ranges.js';
 import type { OpenFile, SharedOptions } from './session.js';
 
 /** Opens a dump and whatever is in it. Throws when the files are no dump; all else is told by the answers. */
 export function openFiles(files: readonly string[], options: SharedOptions): OpenFile {
   const all = [...files, ...(options.part ?? [])];
-  const ranges = options.ranges === undefined ? undefined : readRanges(options.ranges);
+  const ranges = options.ranges === undefined ? undefined : parseRanges(options.ranges);
   const container = openContainer(all, {
     ...(options.rawMemory || ranges !== undefined ? { format: 'raw' as const } : {}),
     ...(ranges === undefined ? {} : { ranges }),
@@ -30,15 +29,5 @@ function openContainer(files: readonly string[], options: OpenOptions): Containe
     if (!missing) throw error;
     const data = { ...error.data, hint: 'there is no such file, nor a command of that name: exhume --help lists them' };
     throw new ExhumeError('EXH_IO', error.message, data, { cause: error });
-  }
-}
-
-function readRanges(path: string): RawRange[] {
-  try {
-    return parseRanges(readFileSync(path, 'utf8'), path);
-  } catch (error) {
-    if (error instanceof ExhumeError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ExhumeError('EXH_IO', `${path}: cannot read: ${reason}`, { file: path }, { cause: error });
   }
 }

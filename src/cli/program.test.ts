@@ -100,12 +100,20 @@ test('with --json errors are documents on stdout too', async () => {
 
 test('a dump that is cut off is answered in part, and the report says so', async () => {
   const bytes = readFileSync(SAMPLE_PATH);
-  const { status, stdout } = await exhume(file('cut', bytes.subarray(0, bytes.length >> 1)));
+  assert.equal((await exhume(file('cut', bytes.subarray(0, bytes.length >> 1)))).status, 1);
+  // In makedumpfile's flattened form: a header, one record of all bytes, and no end record.
+  const head = Buffer.alloc(4096 + 16);
+  head.write('makedumpfile');
+  head.writeBigUInt64BE(1n, 16);
+  head.writeBigUInt64BE(1n, 24);
+  head.writeBigUInt64BE(BigInt(bytes.length), 4096 + 8);
+  const path = file('flattened', Buffer.concat([head, bytes]));
+  const { status, stdout } = await exhume(path);
   assert.equal(status, 1);
-  assert.match(stdout, /\nDamage /);
-  const json = JSON.parse((await exhume(join(directory, 'cut'), '--json')).stdout);
-  assert.equal(json.complete, false);
-  assert.ok(json.damage.length > 0);
+  assert.match(stdout, /^Linux 7\.2\.12.* died: sysrq/);
+  assert.match(stdout, /, incomplete\n[\s\S]*\nDamage {2}this answer is a partial one\n/);
+  const json = JSON.parse((await exhume(path, '--json')).stdout);
+  assert.deepEqual([json.complete, json.file.incomplete, json.damage.length], [false, true, 1]);
 });
 
 test('-o leaves a whole file, or none', async () => {

@@ -12,7 +12,9 @@ export function addSharedOptions(program: Command): void {
     .addOption(new Option('--color <when>', 'colours in text').choices(['auto', 'always', 'never']).default('auto'))
     .addOption(new Option('--part <file>', 'another file of a split dump; may be repeated').argParser(collect))
     .addOption(new Option('--raw-memory', 'the file is a plain image of physical memory'))
-    .addOption(new Option('--ranges <file>', 'for plain images: a map of the ranges in it, one START-END a line'));
+    .addOption(
+      new Option('--ranges <map>', 'for plain images: where its parts belong: START-END@OFFSET,…, END the last byte'),
+    );
 }
 
 /** A command's own options together with the shared ones. */
