@@ -62,7 +62,9 @@ function address(text: string | undefined): string {
   return digits === undefined ? (text ?? '').trim() : `0x${digits}`;
 }
 
-const at = (text: string | undefined): string => (address(text) === '' ? '' : ` at ${address(text)}`);
+/** Addresses that printk hashed or hid tell nothing. */
+const at = (text: string | undefined): string =>
+  text === undefined || address(text) === '' || text.includes('ptrval') ? '' : ` at ${address(text)}`;
 const inside = (text: string | undefined): string => (text === undefined ? '' : ` in ${text}`);
 
 /**
@@ -91,6 +93,12 @@ export const SIGNS: readonly Sign[] = [
     ({ what, address }) => `${what}${at(address)}`,
   ),
   sign(
+    'page-fault',
+    'die',
+    /^(?:kernel tried to execute (?<what>NX-protected) page|unable to execute (?<where>userspace code \(SMEP\?\))).*$/,
+    ({ what, where }) => `the kernel jumped to ${what === undefined ? where : 'data'}`,
+  ),
+  sign(
     'stack-overflow',
     'die',
     /^BUG: (?:\S+ )?stack guard page was hit at (?<address>\S+)/,
@@ -102,7 +110,7 @@ export const SIGNS: readonly Sign[] = [
     /^(?<what>kernel stack overflow \(\S+\)): [0-9a-f]+ \[#(?<die>\d+)\]/,
     () => 'kernel stack overflow',
   ),
-  sign('double-fault', 'die', /^PANIC: (?<what>double fault)\b/, () => 'double fault'),
+  sign('double-fault', 'die', /^(?:traps: )?PANIC: (?<what>double fault)\b/, () => 'double fault'),
   sign('double-fault', 'die', /^(?:Oops: )?double fault: [0-9a-f]+ \[#(?<die>\d+)\]/, () => 'double fault'),
   sign(
     'general-protection',
@@ -125,14 +133,15 @@ export const SIGNS: readonly Sign[] = [
   sign(
     'exception',
     'die',
-    /^(?:Oops: )?(?<what>divide error|invalid opcode|int3|stack segment|segment not present|invalid TSS|alignment check|bounds|overflow|coprocessor segment overrun|control protection|debug|SIMD exception|x87 FPU exception|coprocessor error|simd exception|trap invalid opcode|BUG|Bad pagetable|spurious_interrupt|VMM communication exception|virtualization exception|#VE|machine check): [0-9a-f]+ \[#(?<die>\d+)\]/,
-    ({ what }) => what ?? '',
+    /^(?:Internal error: )?Oops(?: - (?<what>[^:]+))?: [0-9a-f]+ \[#(?<die>\d+)\]/,
+    ({ what }) => what ?? 'oops',
   ),
+  // Since 6.10 `Oops: ` stands before every kind.
   sign(
     'exception',
     'die',
-    /^(?:Internal error: )?Oops(?: - (?<what>[^:]+))?: [0-9a-f]+ \[#(?<die>\d+)\]/,
-    ({ what }) => what ?? 'oops',
+    /^(?:Oops: )?(?<what>[A-Za-z#][A-Za-z0-9 #,-]{2,60}): [0-9a-f]{4,16} \[#(?<die>\d+)\]/,
+    ({ what }) => what ?? '',
   ),
   sign(
     'warning',

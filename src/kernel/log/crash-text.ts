@@ -133,11 +133,14 @@ interface Open {
   strange: number;
 }
 
-/** Longer ones are cut: nothing that a kernel prints as one event is. */
+/** Longer lines are cut before they are looked at; printk's own are at most 1 KiB. */
+const LONGEST_LINE = 4096;
+/** An event that goes on for longer is cut; nothing that a kernel prints as one does. */
 const MOST_LINES = 2000;
 /** So many lines that look like nothing of an event are let pass inside one. */
 const MOST_STRANGE = 8;
 
+const BACKTRACE = /^NMI backtrace for cpu \d+/;
 const END = /^---\[ end (?:trace|Kernel panic)\b/;
 /** What is printed once more after the end of an oops that panics. */
 const REGISTERS = /^(?:RIP|RSP|E?IP|Code|R[A-D]X|R[SD]I|RBP|R\d\d|EFLAGS|FS|CS|DS|CR\d|DR\d|PKRU|note): ?/;
@@ -150,14 +153,14 @@ const FRAME_LIKE =
 class EventScan {
   /** One event at a time for each task or CPU that prints. */
   private readonly open = new Map<string, Open>();
-  private readonly done: Open[] = [];
+  private readonly done = new Set<Open>();
 
   constructor(private readonly log: Pick<KernelLog, 'records' | 'joinsContinuations'>) {}
 
   scan(): CrashEvent[] {
     for (const line of linesOf(this.log)) this.take(line);
-    for (const event of this.open.values()) this.done.push(event);
-    return this.done
+    for (const event of this.open.values()) this.done.add(event);
+    return [...this.done]
       .filter((event) => event.sign !== undefined)
       .sort((a, b) => a.first.index - b.first.index)
       .map(eventOf)
@@ -166,6 +169,7 @@ class EventScan {
 
   private take(line: Line): void {
     const key = line.record.caller === undefined ? '' : callerName(line.record.caller);
+    if (BACKTRACE.test(line.text)) this.lend(key);
     const open = this.open.get(key);
     const found = CUT_HERE.test(line.text) ? 'cut' : match(line.text);
     if (found !== undefined && !(open !== undefined && this.joins(open, line, found))) {
@@ -174,6 +178,13 @@ class EventScan {
     } else if (found === undefined && open !== undefined) {
       this.add(key, open, line);
     }
+  }
+
+  /** A CPU that another one asked for its stack prints it into the other one's event. */
+  private lend(key: string): void {
+    if (this.open.has(key)) return;
+    const asking = [...this.open.values()].filter((open) => open.sign?.weight === 'stuck').at(-1);
+    if (asking !== undefined) this.open.set(key, asking);
   }
 
   /** Does a line that could begin an event belong to the one that is open? Takes it in if so. */
@@ -190,7 +201,9 @@ class EventScan {
     } else {
       const die = found.groups['die'];
       const dies = die !== undefined && open.die === undefined && !headed;
-      const more = kind === 'machine-check' && found.sign.kind === 'machine-check';
+      // One fault takes several lines to tell: what was tried, then where, then `Oops: `.
+      const same = open.sign.weight === 'die' && open.die === undefined && !headed && found.sign.kind === kind;
+      const more = same || (kind === 'machine-check' && found.sign.kind === 'machine-check');
       const lockup = kind === 'warning' && found.sign.kind === 'hard-lockup' && !headed;
       const bug = kind === 'corruption' && found.sign.kind === 'bug' && !headed;
       const mixed = line.record.caller === undefined && open.die !== undefined && !headed && found.sign.kind === 'bug';
@@ -228,7 +241,7 @@ class EventScan {
     this.open.delete(key);
     // Strange lines at the end are no part of it.
     if (open.strange > 0 && !open.ended) open.lines.length -= Math.min(open.strange, open.lines.length - 1);
-    this.done.push(open);
+    this.done.add(open);
   }
 }
 
@@ -239,7 +252,7 @@ interface Match {
 
 /** Words that every sign has one of: most lines of a log need not be tried against each. */
 const HINT =
-  /panic|PANIC|BUG|Oops|fault|WARNING|LOCKUP|INFO:|oom-killer|Trigger|Hardware Error|NMI|SAN:|error:|corruption|\[#|handle kernel|usercopy|slab error|cache_from_obj/i;
+  /panic|PANIC|BUG|Oops|fault|WARNING|LOCKUP|INFO:|oom-killer|Trigger|Hardware Error|NMI|SAN:|error:|corruption|\[#|handle kernel|usercopy|slab error|cache_from_obj|to execute/i;
 
 function match(text: string): Match | undefined {
   if (!HINT.test(text)) return undefined;
@@ -317,9 +330,9 @@ function linesOf({ records, joinsContinuations }: Pick<KernelLog, 'records' | 'j
     const [head, ...others] = record.text.split('\n');
     const last = lines.at(-1);
     const joined = joinsContinuations && before?.continuation === true && !before.newline && last !== undefined;
-    if (joined) lines[lines.length - 1] = { ...last, text: last.text + head };
-    else lines.push({ text: head ?? '', index, record });
-    for (const text of others) lines.push({ text, index, record });
+    if (joined) lines[lines.length - 1] = { ...last, text: (last.text + head).slice(0, LONGEST_LINE) };
+    else lines.push({ text: (head ?? '').slice(0, LONGEST_LINE), index, record });
+    for (const text of others) lines.push({ text: text.slice(0, LONGEST_LINE), index, record });
     before = record;
   }
   return lines;

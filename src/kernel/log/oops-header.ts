@@ -34,8 +34,8 @@ export interface OopsHeader {
 }
 
 const CPU_LINE =
-  /^(?:CPU: (?<cpu>\d+) )?(?:UID: \d+ )?(?:PID|Pid): (?<pid>\d+),? [Cc]omm: (?<comm>.*?)\s+(?:Kdump: loaded )?(?:Not tainted|Tainted: (?<taint>[A-Z-][A-Z -]*?))\s+(?<release>\d\S*)/;
-const SYMBOL = /(?<symbol>[^\s+()[\]]+\+0x[0-9a-f]+\/0x[0-9a-f]+)(?:\s+\[(?<module>[^\]]+)\])?/;
+  /^(?:CPU: (?<cpu>\d+) )?(?:UID: \d+ )?(?:PID|Pid): (?<pid>\d+),? [Cc]omm: (?<comm>.{0,32}?) +(?:Kdump: loaded )?(?:Not tainted|Tainted: (?<taint>[A-Z-][A-Z -]{0,40}?)) +(?<release>\d\S*)/;
+const SYMBOL = /(?<symbol>[^\s+()[\]]{1,512}\+0x[0-9a-f]+\/0x[0-9a-f]+)(?:\s+\[(?<module>[^\]]+)\])?/;
 const FRAME = new RegExp(
   `^(?:\\[<[0-9a-f]+>\\]\\s+)?(?:\\[<[0-9a-f]+>\\]\\s+)?(?<doubt>\\?\\s+)?${SYMBOL.source}(?:\\s.*)?$`,
 );
@@ -84,14 +84,12 @@ function instruction(lines: readonly string[]): { text: string; module: string |
   for (const line of lines) {
     const after = RIP.exec(line)?.groups?.['rest'];
     if (after === undefined || /^00[0-9a-f]{2}:/.test(after)) continue;
-    const { symbol, module } = SYMBOL.exec(after)?.groups ?? {};
+    const { symbol, module } = SYMBOL.exec(after.slice(0, 1024))?.groups ?? {};
     if (symbol !== undefined) return { text: module === undefined ? symbol : `${symbol} [${module}]`, module };
-    const bare = /(?:0x)?(?<address>[0-9a-f]{8,16})|\(null\)/.exec(after);
+    const bare = /(?:0x(?<address>[0-9a-f]+)|\[<(?<old>[0-9a-f]+)>\])|\(null\)/.exec(after);
     if (bare !== null) {
-      return {
-        text: bare.groups?.['address'] === undefined ? '0x0' : `0x${bare.groups['address']}`,
-        module: undefined,
-      };
+      const digits = bare.groups?.['address'] ?? bare.groups?.['old'] ?? '0';
+      return { text: `0x${digits}`, module: undefined };
     }
   }
   return undefined;
