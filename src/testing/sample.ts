@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import type { Container } from '../dump/container.js';
 import { openDumpFiles } from '../dump/node.js';
-import { type KernelSearch, openKernels, selectKernel } from '../kernel/open.js';
 import type { Kernel } from '../kernel/kernel.js';
+import { type KernelSearch, openKernels, selectKernel } from '../kernel/open.js';
 import type { Machine } from '../machine/machine.js';
 import { openMachine } from '../machine/open.js';
 
