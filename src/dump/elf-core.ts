@@ -14,6 +14,8 @@ import { type MemoryPieces, SegmentMemory } from './segment-memory.js';
 
 /** A machine with 8192 CPUs has 10 MB of notes; what is longer than this is not notes. */
 const MAX_NOTE_BYTES = 64 * 1024 * 1024;
+/** A kernel's own map has some dozens of spans, a page-table walk of QEMU some thousands. */
+const MAX_SPANS = 100_000;
 
 export interface ElfOptions {
   /** Bytes of the file to keep in memory. */
@@ -132,7 +134,7 @@ function endOfData(loads: Segments): number {
 /** QEMU writes p_vaddr 0, or p_paddr once more, when it was not told to walk page tables: that says nothing. */
 function spansOf(loads: Segments, physical: Float64Array): VirtualSpan[] {
   const spans: VirtualSpan[] = [];
-  for (let i = 0; i < loads.count; i++) {
+  for (let i = 0; i < loads.count && spans.length < MAX_SPANS; i++) {
     const virtual = loads.virtual[i] as bigint;
     const at = physical[i] as number;
     if (virtual === 0n || (Number.isFinite(at) && virtual === BigInt(at))) continue;
