@@ -16,8 +16,9 @@ import { badStructure, type LogSource, symbolAddress, Tally } from './source.js'
 
 /** LOG_BUF_LEN_MAX. */
 const LARGEST = 2 ** 31;
-/** Records begin at multiples of this on x86-64 (LOG_ALIGN; 8 elsewhere). */
+/** Records begin at multiples of this on x86-64; of 8 where unaligned words are slow (LOG_ALIGN). */
 const ALIGN = 4;
+const WIDEST_ALIGN = 8;
 /** How far damaged records are searched for the next good one, in all. */
 const MOST_SEARCHED = 1 << 24;
 
@@ -84,6 +85,8 @@ function sequenceAt(source: LogSource, name: string): number | undefined {
 
 interface HeaderLayout {
   readonly size: number;
+  /** Records are padded to multiples of at most this. */
+  readonly align: number;
   readonly time: number;
   readonly length: number;
   readonly textLength: number;
@@ -100,8 +103,15 @@ function headerLayouts(source: LogSource): HeaderLayout[] {
     if (told !== undefined) return [told];
   }
   // u64 ts_nsec; u16 len, text_len, dict_len; u8 facility; u8 flags:5, level:3; and u32 caller_id, padded or not.
-  return [16, 20, 24].map((size) => ({
+  const sizes = [
+    { size: 16, align: ALIGN },
+    { size: 20, align: ALIGN },
+    { size: 24, align: WIDEST_ALIGN },
+    { size: 16, align: WIDEST_ALIGN },
+  ];
+  return sizes.map(({ size, align }) => ({
     size,
+    align,
     time: 0,
     length: 8,
     textLength: 10,
@@ -123,7 +133,17 @@ function headerLayout(layouts: Layouts, struct: string): HeaderLayout | undefine
   // VMCOREINFO leaves out the two bytes after dict_len: facility, and flags with level.
   const facility = layouts.offset(struct, 'facility') ?? dictLength + 2;
   const caller = layouts.offset(struct, 'caller_id');
-  const header = { size, time, length, textLength, dictLength, facility, flags: facility + 1, caller };
+  const header = {
+    size,
+    align: WIDEST_ALIGN,
+    time,
+    length,
+    textLength,
+    dictLength,
+    facility,
+    flags: facility + 1,
+    caller,
+  };
   const ends = [time + 8, length + 2, textLength + 2, dictLength + 2, facility + 2, (caller ?? 0) + 4];
   return size > 256 || ends.some((end) => end > size) ? undefined : header;
 }
@@ -193,7 +213,9 @@ class RecordWalk {
   private fits(view: DataView, at: number, end: number): number | undefined {
     const length = this.u16(view, this.header.length);
     const used = this.header.size + this.u16(view, this.header.textLength) + this.u16(view, this.header.dictLength);
-    return length % ALIGN === 0 && length >= used && length < used + 8 && at + length <= end ? length : undefined;
+    return length % ALIGN === 0 && length >= used && length < used + this.header.align && at + length <= end
+      ? length
+      : undefined;
   }
 
   /** The offset of the next record that looks whole and is followed by another one that does; `end` when there is none. */
