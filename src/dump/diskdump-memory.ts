@@ -58,6 +58,7 @@ interface DecodedPage extends PageData {
 export class DiskdumpMemory extends PhysicalMemory {
   private readonly pages: LruCache<DecodedPage>;
   private readonly rankBases: number[] = [];
+  private readonly told = new Set<string>();
   private cachedRanges: readonly PhysicalRange[] | undefined;
   private cachedPresent: readonly PhysicalRange[] | undefined;
 
@@ -125,7 +126,14 @@ export class DiskdumpMemory extends PhysicalMemory {
       if (offset === 0) return 'lost';
       const size = view.getUint32(8, littleEndian);
       const flags = view.getUint32(12, littleEndian);
-      if (size === 0 || size > this.pageSize * 2 || !member.source.has(offset, size)) return 'lost';
+      if (size === 0 || size > this.pageSize * 2) {
+        this.tellOnce('EXH_BAD_PAGE', `${member.source.name}: page ${pfn} is said to have ${size} bytes in the file`);
+        return 'lost';
+      }
+      if (!member.source.has(offset, size)) {
+        this.tellOnce('EXH_TRUNCATED', `${member.source.name}: page ${pfn} is not in the file, nor others perhaps`);
+        return 'lost';
+      }
       return { member: index, data: { offset, size, flags } };
     } catch (error) {
       if (isExhumeError(error, 'EXH_IO')) return 'lost';
@@ -157,6 +165,13 @@ export class DiskdumpMemory extends PhysicalMemory {
       this.damage.addError(`page ${pfn}`, error);
       return 'lost';
     }
+  }
+
+  /** One page tells enough: where one descriptor is broken, thousands are. */
+  private tellOnce(code: 'EXH_BAD_PAGE' | 'EXH_TRUNCATED', message: string): void {
+    if (this.told.has(code)) return;
+    this.told.add(code);
+    this.damage.add(code, 'pages', message);
   }
 
   /** Index of the file that holds a page; past the last one when none does. */

@@ -233,6 +233,26 @@ test('cut anywhere, every page is right, lost, excluded or absent', () => {
   assert.deepEqual([...states].sort(), ['absent', 'excluded', 'lost']);
 });
 
+test('a file that is cut off behind its descriptors says so when it is opened', () => {
+  const whole = writeKdump(spec());
+  assert.equal(open(whole).incomplete, false);
+  for (const length of [whole.length - 1, whole.length - 5000, 8192 + 2 * 8192 + 100]) {
+    const container = open(whole.subarray(0, length));
+    assert.equal(container.incomplete, true, `cut at ${length}`);
+    assert.equal(container.damage[0]?.code, 'EXH_TRUNCATED');
+  }
+});
+
+test('a descriptor that cannot be is told once', () => {
+  const pages = new Map([10, 11].map((pfn) => [pfn, { flags: 0, data: new Uint8Array(9000) }]));
+  const container = open(writeKdump(spec({ pages })));
+  for (const pfn of [10, 11, 10]) assert.equal(page(container, pfn), 'lost');
+  assert.deepEqual(
+    container.damage.map(({ code, part }) => [code, part]),
+    [['EXH_BAD_PAGE', 'pages']],
+  );
+});
+
 test('broken pages are lost and told, each once, and the list stays short', () => {
   const junk = new Uint8Array(50).fill(0xee);
   const pages = new Map<number, WrittenPage>();

@@ -1,5 +1,6 @@
 import { type ByteSource, readUpTo } from '../bytes/byte-source.js';
 import { ExhumeError } from '../bytes/errors.js';
+import { viewOf } from '../bytes/struct-table.js';
 import type { Decoders } from '../codecs/codec.js';
 import { FileBitmap } from './bitmap.js';
 import { CachedSource } from './cached-source.js';
@@ -112,6 +113,7 @@ function openMember(source: CachedSource, damage: DamageLog): OpenedMember {
       `${source.name}: the bitmaps end at byte ${descriptorsAt}, the file has ${source.size}`,
     );
   }
+  checkEnd(source, header, descriptorsAt, damage);
   const isMember = sub.split !== 0;
   return {
     header,
@@ -123,6 +125,34 @@ function openMember(source: CachedSource, damage: DamageLog): OpenedMember {
     endPfn: isMember ? (header.version >= 6 ? sub.end_pfn_64 : sub.end_pfn) : header.maxMapnr,
     littleEndian: header.littleEndian,
   };
+}
+
+/** Of so many of the last descriptors the data is looked for. */
+const LAST_DESCRIPTORS = 2048;
+
+/**
+ * Is the file cut off? Writers put the data of the first page right behind the descriptors, so its offset tells where
+ * they end, and the last of them where the file must reach, without counting the bitmap.
+ */
+function checkEnd(source: CachedSource, header: DiskdumpHeader, descriptorsAt: number, damage: DamageLog): void {
+  const read = (at: number, length: number) => {
+    const bytes = source.view(at, length);
+    const view = viewOf(bytes);
+    const whole = Math.floor(bytes.length / PAGE_DESC.size);
+    return Array.from({ length: whole }, (_, i) => PAGE_DESC.read(view, i * PAGE_DESC.size, header.littleEndian));
+  };
+  const dataAt = read(descriptorsAt, PAGE_DESC.size)[0]?.offset ?? 0;
+  const table = dataAt - descriptorsAt;
+  if (table <= 0 || table % PAGE_DESC.size !== 0 || table > header.maxMapnr * PAGE_DESC.size) return;
+  const last = Math.min(table, LAST_DESCRIPTORS * PAGE_DESC.size);
+  const ends = read(dataAt - last, last).map(({ offset, size }) => offset + size);
+  const end = Math.max(dataAt, ...ends.filter(Number.isFinite));
+  if (end <= source.size) return;
+  damage.add(
+    'EXH_TRUNCATED',
+    'pages',
+    `${source.name}: the last pages end at byte ${end}, the file has ${source.size}: the pages behind are lost`,
+  );
 }
 
 /** Are the files one set, and all of it? Gives max_mapnr. */
@@ -207,6 +237,5 @@ function describe(header: DiskdumpHeader, files: number): string {
 function firstDescriptor({ source, descriptorsAt, littleEndian }: OpenedMember) {
   const bytes = source.view(descriptorsAt, PAGE_DESC.size);
   if (bytes.length < PAGE_DESC.size) return [];
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  return [PAGE_DESC.decode(view, 0, descriptorsAt, littleEndian)];
+  return [PAGE_DESC.decode(viewOf(bytes), 0, descriptorsAt, littleEndian)];
 }

@@ -17,7 +17,7 @@ export interface DerivedPhysical {
 }
 
 /**
- * /proc/kcore before kernel 4.14 has p_paddr 0 in all segments (fs/proc/kcore.c): there the direct map tells.
+ * Old kernels' /proc/kcore (fs/proc/kcore.c up to 4.10) has p_paddr 0 in all segments: there the direct map tells.
  * Its segments are the RAM in the order of physical addresses; the first lies in the first gigabyte, and
  * the map starts at a multiple of one, so the base is the lowest segment's address rounded down.
  * x86-64 only. Undefined for a file that has physical addresses, or no kernel addresses.
