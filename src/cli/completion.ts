@@ -22,6 +22,9 @@ function commandsOf(program: Command): Completed[] {
   }));
 }
 
+/** What `exhume FILE` is. */
+const DEFAULT_COMMAND = 'report';
+
 function sharedOptions(program: Command): readonly Option[] {
   return program.options.filter((option) => option.long !== '--version');
 }
@@ -34,6 +37,7 @@ function bash(program: Command): string {
   const commands = commandsOf(program);
   const cases = commands.map(({ name, options }) => `    ${name}) options="${options.flatMap(flagsOf).join(' ')}" ;;`);
   const all = new Map(commands.flatMap(({ options }) => options).map((option) => [option.long, option]));
+  const without = commands.find(({ name }) => name === DEFAULT_COMMAND)?.options ?? [];
   const values = [...all.values()]
     .filter((option) => option.argChoices !== undefined)
     .map(
@@ -55,7 +59,7 @@ ${values.join('\n')}
   case $command in
 ${cases.join('\n')}
     help) COMPREPLY=($(compgen -W "${commands.map(({ name }) => name).join(' ')}" -- "$word")); return ;;
-    *) options="${[...sharedOptions(program).flatMap(flagsOf), '--version', '--help'].join(' ')}" ;;
+    *) options="${[...without.flatMap(flagsOf), '--version', '--help'].join(' ')}" ;;
   esac
   if [[ $word == -* ]]; then
     COMPREPLY=($(compgen -W "$options" -- "$word"))
@@ -74,31 +78,37 @@ complete -o filenames -F _exhume exhume
 function zsh(program: Command): string {
   const commands = commandsOf(program);
   const list = commands.map(({ name, summary }) => `    '${name}:${zshQuoted(summary)}'`);
-  const cases = commands.map(({ name, options }) => {
-    const specs = options.map((option) => `        ${zshOption(option)} \\`);
-    const operand = name === 'completion' ? "'*:shell:(bash zsh fish)'" : "'*:file:_files'";
-    return `      ${name})\n        _arguments -s \\\n${specs.map((spec) => spec.replace(/^ {8}/, '          ')).join('\n')}\n          ${operand} ;;`;
-  });
+  const specs = ({ name, options }: Completed): string[] => [
+    ...options.map((option) => `        ${zshOption(option)} \\`),
+    `        ${name === 'completion' ? "'*:shell:(bash zsh fish)'" : "'*:file:_files'"}`,
+  ];
+  const isDefault = ({ name }: Completed): boolean => name === DEFAULT_COMMAND;
+  const cases = commands
+    .filter((command) => !isDefault(command))
+    .map((command) => `    ${command.name})\n      _arguments -s \\\n${specs(command).join('\n')} ;;`);
+  const others = commands.filter(isDefault).flatMap(specs);
   return `#compdef exhume
+compdef _exhume exhume
 _exhume() {
   local -a commands=(
 ${list.join('\n')}
     'help:show help for a command'
   )
-  local command=\${words[2]}
-  if (( CURRENT == 2 )); then
+  if (( CURRENT == 2 )) && [[ $PREFIX != -* ]]; then
     _describe command commands
     _files
     return
   fi
-  (( CURRENT-- )); shift words
-  case $command in
-${cases.join('\n')}
-      help) _describe command commands ;;
-      *) _files ;;
+  case \${words[2]} in
+${cases.map((text) => text.replace('_arguments', 'shift words; (( CURRENT-- )); _arguments')).join('\n')}
+    help) _describe command commands ;;
+    *)
+      _arguments -s \\
+${others.join('\n')} ;;
   esac
 }
-_exhume "$@"
+# As a file in fpath this is the body of the function; sourced, it only defines it.
+if [[ $funcstack[1] == _exhume ]]; then _exhume "$@"; fi
 `;
 }
 
