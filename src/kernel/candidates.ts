@@ -1,19 +1,24 @@
-import { hex, physicalAddress } from '../bytes/address.js';
+import { hex, physicalAddress, virtualAddress } from '../bytes/address.js';
 import { ExhumeError, isExhumeError } from '../bytes/errors.js';
 import type { JudgedRoot, Machine, PageTableRoot } from '../machine/machine.js';
 import type { EvidenceLog } from './evidence.js';
 import { parseVmcoreinfo, type Vmcoreinfo } from './vmcoreinfo.js';
 import { scanForVmcoreinfo } from './vmcoreinfo-search.js';
-import { pageTableOfVmcoreinfo } from './x86-64.js';
+import { pageTableOfVmcoreinfo, START_KERNEL_MAP } from './x86-64.js';
 
 /** A kernel image that some page table maps: what may turn out to be a kernel. */
 export interface Candidate {
   readonly root: JudgedRoot;
+  /** No page table of it can be read: its image is taken to lie where VMCOREINFO says, and nothing else is mapped. */
+  readonly assumed: boolean;
   /** The VMCOREINFO that led here, and where it stood. */
   readonly vmcoreinfo: { readonly text: Vmcoreinfo; readonly method: string } | undefined;
 }
 
 const ROOT = 'page-table root';
+const NOTED = "VMCOREINFO in the dump's notes";
+/** More than any kernel's image takes, in bytes. */
+const LARGEST_IMAGE = 128 << 20;
 
 /**
  * Kernel images in a machine, each once, by the cheapest way that works: VMCOREINFO from the notes and the CPUs'
@@ -23,7 +28,7 @@ export function findCandidates(machine: Machine, log: EvidenceLog): readonly Can
   const found = new CandidateSet(machine, log);
   const noted = machine.container.vmcoreinfo;
   if (noted === undefined) log.reject('VMCOREINFO', "the dump's notes", undefined, 'the dump carries none');
-  else found.addVmcoreinfo(parseVmcoreinfo(noted), "VMCOREINFO in the dump's notes");
+  else found.addVmcoreinfo(parseVmcoreinfo(noted), NOTED);
   for (const cpu of machine.cpus) {
     if (cpu.mode === 'firmware') {
       const why = 'it translates no addresses: in firmware, or never started';
@@ -43,10 +48,35 @@ export function findCandidates(machine: Machine, log: EvidenceLog): readonly Can
   if (found.candidates.length > 0) return found.candidates;
 
   for (const root of bestRoots(machine.scanRoots())) found.addJudged(root, undefined);
-  if (found.candidates.length === 0) {
-    log.reject(ROOT, 'scan of the whole memory', undefined, 'no page is the top of a page table that maps a kernel');
-  }
-  return found.candidates;
+  if (found.candidates.length > 0) return found.candidates;
+  log.reject(ROOT, 'scan of the whole memory', undefined, 'no page is the top of a page table that maps a kernel');
+  const assumed = noted === undefined ? undefined : assumeKernel(parseVmcoreinfo(noted), NOTED);
+  return assumed === undefined ? [] : [assumed];
+}
+
+/**
+ * The kernel that VMCOREINFO speaks of, when the dump was cut off before its page tables. What is left of its image
+ * can still be read by `phys_base` alone. Undefined when the text does not say where it is.
+ */
+function assumeKernel(text: Vmcoreinfo, method: string): Candidate | undefined {
+  const table = pageTableOfVmcoreinfo(text);
+  const start = text.symbol('_stext');
+  const physBase = text.number('phys_base');
+  if (table === undefined || start === undefined || physBase === undefined) return undefined;
+  const physical = start - START_KERNEL_MAP + physBase;
+  if (physical < 0n || table.physical < 0n) return undefined;
+  const root: JudgedRoot = {
+    root: physicalAddress(table.physical),
+    levels: table.levels[0] ?? 4,
+    method,
+    image: { virtual: virtualAddress(start), physical: physicalAddress(physical), size: LARGEST_IMAGE },
+    physBase,
+    directMap: undefined,
+    evidence: [],
+    score: 0,
+    certain: false,
+  };
+  return { root, assumed: true, vmcoreinfo: { text, method } };
 }
 
 /**
@@ -110,10 +140,11 @@ export class CandidateSet {
       ({ root: { image } }) => image.virtual === root.image.virtual && image.physical === root.image.physical,
     );
     const before = this.found[known];
-    if (before === undefined) this.found.push({ root, vmcoreinfo });
+    if (before === undefined) this.found.push({ root, assumed: false, vmcoreinfo });
     else
       this.found[known] = {
         root: root.score > before.root.score ? root : before.root,
+        assumed: false,
         vmcoreinfo: before.vmcoreinfo ?? vmcoreinfo,
       };
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Pfn } from '../bytes/address.js';
+import { type Pfn, virtualAddress } from '../bytes/address.js';
 import { ExhumeError, isExhumeError } from '../bytes/errors.js';
 import { bytesOf, matches } from '../bytes/search.js';
 import type { Container } from '../dump/container.js';
@@ -11,9 +11,11 @@ import { PatchedMemory } from '../testing/patched-memory.js';
 import { Random } from '../testing/random.js';
 import { openSample, SAMPLE_PATH } from '../testing/sample.js';
 import type { Kernel } from './kernel.js';
+import { readKernelLog } from './log/read.js';
 import { type KernelSearch, openKernels, selectKernel } from './open.js';
 
 const { container, kernel } = openSample();
+const START = virtualAddress(kernel.symbols.address('_text') ?? 0n);
 
 /** Opens what is left of the sample after something was taken from it. */
 function reopen(changes: Partial<Container>): KernelSearch {
@@ -104,6 +106,35 @@ test('no kernel: no exception but the evidence, and an error that tells it when 
       error instanceof ExhumeError && error.code === 'EXH_NO_KERNEL' && /page-table root by scan/.test(error.message),
   );
   assert.throws(() => selectKernel(openSample().search, 1), /there is no kernel 1/);
+});
+
+test('when the page tables were lost, VMCOREINFO still leads to what is left of the image', () => {
+  const memory = new PatchedMemory(container.memory);
+  const { symbols, pageTable } = kernel;
+  const [from, to] = ['_text', '_end'].map(
+    (name) => Number(pageTable.translate(symbols.address(name) ?? START) ?? 0) / 4096,
+  );
+  for (const { start, end } of container.memory.ranges()) {
+    for (let page = Math.floor(start / 4096); page < end / 4096; page++) {
+      if (page < (from ?? 0) || page >= (to ?? 0)) memory.patch(page, 'lost');
+    }
+  }
+  const tables = pageTable.walk(START).steps.map(({ entryAddress }) => Math.floor(entryAddress / 4096));
+  for (const page of tables) memory.patch(page, 'lost');
+  const found = selectKernel(reopen({ memory }));
+  assert.equal(found.release, kernel.release);
+  assert.equal(found.physBase, kernel.physBase);
+  assert.equal(found.kaslrOffset, kernel.kaslrOffset);
+  assert.equal(found.banner, kernel.banner);
+  assert.equal(found.symbols.size, kernel.symbols.size, 'kallsyms lie in the image');
+  assert.ok(found.damage.some(({ part }) => part === 'page tables'));
+  assert.ok(readKernelLog(found).records.length > 100, 'so does the log');
+
+  memory.patch(Math.floor((pageTable.translate(symbols.address('kallsyms_token_table') ?? START) ?? 0) / 4096), 'lost');
+  const barely = selectKernel(reopen({ memory }));
+  assert.equal(barely.symbols.address('prb'), symbols.address('prb'), 'VMCOREINFO names a few symbols itself');
+  assert.equal(barely.symbols.address('panic'), undefined);
+  assert.ok(readKernelLog(barely).records.length > 100);
 });
 
 test('whatever page of the kernel is damaged, the answer is a kernel with damage or none, in bounded time', () => {

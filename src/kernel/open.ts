@@ -1,5 +1,6 @@
 import { hex, type VirtualAddress, virtualAddress } from '../bytes/address.js';
 import { type Damage, damageOf, ExhumeError, isExhumeError } from '../bytes/errors.js';
+import { LinearMemory } from '../machine/linear-memory.js';
 import type { JudgedRoot, Machine, Mapping, PageTable } from '../machine/machine.js';
 import type { VirtualMemory } from '../machine/virtual-memory.js';
 import { Btf } from './btf.js';
@@ -15,6 +16,7 @@ import { structLayouts } from './struct-layouts.js';
 import { NO_SYMBOLS, type SymbolTable } from './symbols.js';
 import type { Vmcoreinfo } from './vmcoreinfo.js';
 import { elfCoreHeaderAddress, vmcoreinfoOfElfCoreHeader, vmcoreinfoOfKernel } from './vmcoreinfo-search.js';
+import { vmcoreinfoSymbols } from './vmcoreinfo-symbols.js';
 import { PREF_ADDRESS_OFFSET, START_KERNEL_MAP } from './x86-64.js';
 
 /** The kernels in a machine, and how they were looked for. */
@@ -84,10 +86,12 @@ function openKernel(machine: Machine, candidate: Candidate): Kernel {
   const log = new EvidenceLog();
   const damage: Damage[] = [];
   const { root } = candidate;
-  const table = machine.pageTable(root.root, root.levels);
-  const { symbols, vmcoreinfo } = findSymbols(table, candidate, log, damage);
-  const layouts = structLayouts(vmcoreinfo, () => loadBtf(table, symbols, damage));
-  const source = { memory: table, symbols, layouts };
+  const pageTable = machine.pageTable(root.root, root.levels);
+  const memory = candidate.assumed ? imageMemory(machine, root, damage) : pageTable;
+  const spans = candidate.assumed ? [wholeImage(root)] : imageSpans(pageTable, root);
+  const { symbols, vmcoreinfo } = findSymbols(memory, spans, candidate, log, damage);
+  const layouts = structLayouts(vmcoreinfo, () => loadBtf(memory, symbols, damage));
+  const source = { memory, symbols, layouts };
   const identity = readIdentity(source, damage);
   return {
     index: 0,
@@ -99,11 +103,11 @@ function openKernel(machine: Machine, candidate: Candidate): Kernel {
     commandLine: identity.commandLine,
     hostName: identity.hostName,
     vmcoreinfo,
-    symbols: withModules(symbols, table, () => readModules(source, damage), damage),
+    symbols: withModules(symbols, memory, () => readModules(source, damage), damage),
     layouts,
-    memory: table,
-    pageTable: table,
-    physBase: settlePhysBase(machine, root, vmcoreinfo, source, log),
+    memory,
+    pageTable,
+    physBase: settlePhysBase(machine, candidate, vmcoreinfo, source, log),
     kaslrOffset: settleKaslrOffset(root, vmcoreinfo, source, log),
     directMap: settleDirectMap(root, source, log),
     crashTime: vmcoreinfo?.crashTime,
@@ -115,21 +119,41 @@ function openKernel(machine: Machine, candidate: Candidate): Kernel {
   };
 }
 
+/** The kernel's image where VMCOREINFO says that it is, for a kernel whose page tables are not in the dump. */
+function imageMemory(machine: Machine, { image }: JudgedRoot, damage: Damage[]): VirtualMemory {
+  damage.push({
+    code: 'EXH_NOT_MAPPED',
+    part: 'page tables',
+    message: "the kernel's page tables are not in the dump: only its image can be read, where VMCOREINFO says it lies",
+  });
+  return new LinearMemory(machine.memory, machine.container.littleEndian, [image]);
+}
+
+/** The spans of the image as the kernel mapped them. */
+function imageSpans(table: PageTable, { image }: JudgedRoot): Mapping[] {
+  return [...table.mappings(image.virtual, virtualAddress(image.virtual + BigInt(image.size - 1)))];
+}
+
+/** The image as one span, when nothing tells its parts. */
+function wholeImage({ image }: JudgedRoot): Mapping {
+  return { ...image, writable: true, executable: true, user: false };
+}
+
 /** Symbols and VMCOREINFO lead to each other: whichever was found first gives the other. */
 function findSymbols(
-  table: PageTable,
-  { root: { image }, vmcoreinfo: known }: Candidate,
+  memory: VirtualMemory,
+  spans: readonly Mapping[],
+  { vmcoreinfo: known }: Candidate,
   log: EvidenceLog,
   damage: Damage[],
 ): { symbols: SymbolTable; vmcoreinfo: Vmcoreinfo | undefined } {
   if (known !== undefined) log.accept('VMCOREINFO', known.method, known.text.osrelease ?? 'no OSRELEASE');
-  const spans = [...table.mappings(image.virtual, virtualAddress(image.virtual + BigInt(image.size - 1)))];
-  const check = symbolCheck(table, spans, known?.text);
+  const check = symbolCheck(memory, spans, known?.text);
   let symbols: Kallsyms | undefined;
   if (known !== undefined) {
     const method = 'the addresses in VMCOREINFO';
     try {
-      symbols = loadKallsymsFromVmcoreinfo(table, known.text, check);
+      symbols = loadKallsymsFromVmcoreinfo(memory, known.text, check);
       if (symbols === undefined) log.reject('kernel symbols', method, undefined, 'it names none: a kernel before 6.0');
       else log.accept('kernel symbols', method, `${symbols.size} symbols, ${symbols.encoding}`);
     } catch (error) {
@@ -140,16 +164,19 @@ function findSymbols(
   if (symbols === undefined) {
     const method = 'scan of the kernel image for kallsyms';
     try {
-      symbols = scanForKallsyms(table, spans, check);
+      symbols = scanForKallsyms(memory, spans, check);
       log.accept('kernel symbols', method, `${symbols.size} symbols, ${symbols.encoding}`);
     } catch (error) {
       if (!isExhumeError(error)) throw error;
       log.reject('kernel symbols', method, undefined, error.message);
       damage.push(damageOf('kernel symbols', error));
-      return { symbols: NO_SYMBOLS, vmcoreinfo: known?.text };
+      if (known === undefined) return { symbols: NO_SYMBOLS, vmcoreinfo: undefined };
+      const named = vmcoreinfoSymbols(known.text);
+      log.accept('kernel symbols', 'the SYMBOL lines in VMCOREINFO', `${named.size} symbols`);
+      return { symbols: named, vmcoreinfo: known.text };
     }
   }
-  return { symbols, vmcoreinfo: known?.text ?? vmcoreinfoBySymbols(table, symbols, log) };
+  return { symbols, vmcoreinfo: known?.text ?? vmcoreinfoBySymbols(memory, symbols, log) };
 }
 
 function vmcoreinfoBySymbols(memory: VirtualMemory, symbols: SymbolTable, log: EvidenceLog): Vmcoreinfo | undefined {
@@ -226,13 +253,13 @@ type Variables = { readonly memory: VirtualMemory; readonly symbols: SymbolTable
 /** The page tables are proof: the image was read through them. Everything else is compared with that. */
 function settlePhysBase(
   machine: Machine,
-  root: JudgedRoot,
+  { root, assumed }: Candidate,
   vmcoreinfo: Vmcoreinfo | undefined,
   source: Variables,
   log: EvidenceLog,
 ): bigint | undefined {
   const claims: Claim[] = [
-    { method: 'page tables: where the kernel image lies', value: root.physBase },
+    { method: 'page tables: where the kernel image lies', value: assumed ? undefined : root.physBase },
     { method: 'NUMBER(phys_base) in VMCOREINFO', value: vmcoreinfo?.number('phys_base') },
     { method: "the kernel's variable phys_base", value: asSigned(readVariable(source, 'phys_base')) },
   ];
