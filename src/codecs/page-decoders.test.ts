@@ -99,6 +99,20 @@ test('lzo1x: a stream that ends at once, and one with bytes behind its end', () 
   assert.throws(() => portableDecoders.lzo1x(Uint8Array.of(0x11, 0, 0, 0), new Uint8Array()), isCodecError);
 });
 
+test('lzo1x: an instruction below 16 means what the literals before it say', () => {
+  const literals = Uint8Array.from({ length: 2060 }, (_, i) => (i * 31) & 0xff);
+  // 2060 literals: 3 + 15 + 8 * 255 + 2. After them, 3 bytes from 2049 + 1 + 4 back, then 1 literal.
+  const run = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 2, ...literals);
+  // After one literal, 2 bytes from 1 + 2 + 8 back.
+  const stream = Uint8Array.of(...run, 0x05, 0x01, 0x77, 0x08, 0x02, 0x11, 0, 0);
+  const expected = [...literals];
+  expected.push(...expected.slice(2060 - 2054, 2060 - 2051), 0x77);
+  expected.push(...expected.slice(expected.length - 11, expected.length - 9));
+  const into = new Uint8Array(expected.length);
+  portableDecoders.lzo1x(stream, into);
+  assert.deepEqual([...into], expected);
+});
+
 test('lzo1x: a length of many zero bytes ends at the end of the data', () => {
   assert.throws(() => portableDecoders.lzo1x(new Uint8Array(8192), new Uint8Array(4096)), isCodecError);
 });

@@ -18,6 +18,17 @@ test('frames that zstd wrote, at level 1 with a checksum and at 19 without', () 
   }
 });
 
+test('a page in which an offset from before the last two is used again', () => {
+  const { raw } = (
+    JSON.parse(readFileSync(new URL('pages.json', fixtures), 'utf8')) as { raw: { offset: number } }[]
+  )[4] ?? {
+    raw: { offset: -1 },
+  };
+  const into = new Uint8Array(4096);
+  decodeZstd(read('page-4-level-19.zst'), into);
+  assert.deepEqual(into, read('pages.bin').subarray(raw.offset, raw.offset + 4096));
+});
+
 test('a frame of three blocks of zeros, and one of a raw block', () => {
   const zeros = new Uint8Array(300_000).fill(1);
   decodeZstd(read('zeros-300000.zst'), zeros);

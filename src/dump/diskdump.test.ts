@@ -87,6 +87,7 @@ for (const layout of LAYOUTS) {
         assert.equal(container.claimedPhysBase, layout === '64-bit' ? -0x2000000n : 0xfe000000n);
         assert.equal(container.description, `kdump-compressed, header version ${version}, ${container.wordBits}-bit`);
         checkContent(container);
+        assert.deepEqual(container.damage, []);
         for (const pfn of [400, 39_999]) assert.equal(page(container, pfn), 'excluded');
         assert.deepEqual(
           container.notes.map((note) => [note.name, note.type, note.description.length]),
@@ -155,14 +156,14 @@ test('a bitmap of millions of holes gives ranges that are bounded and cover all 
   assert.equal(ranges.at(-1)?.end, 3_999_999 * 4096);
 });
 
-function splitSet(): Uint8Array[] {
+function splitSet(more: Partial<KdumpSpec> = {}): Uint8Array[] {
   return (
     [
       [0, 60],
       [60, 201],
       [201, 40_000],
     ] as const
-  ).map((split) => writeKdump(spec({ split })));
+  ).map((split) => writeKdump(spec({ ...more, split })));
 }
 
 test('a split set opens in any order, and is the dump it was cut from', () => {
@@ -177,6 +178,17 @@ test('a split set opens in any order, and is the dump it was cut from', () => {
     assert.equal(container.files.length, 3);
     checkContent(container);
     assert.equal(page(container, 400), 'excluded');
+  }
+});
+
+test('split sets of 32-bit machines and of header version 2', () => {
+  for (const layout of LAYOUTS) {
+    for (const version of [2, 5, 6]) {
+      const files = splitSet({ layout, version, littleEndian: version !== 5 }) as [Uint8Array, ...Uint8Array[]];
+      const container = open(...files);
+      assert.deepEqual(container.damage, []);
+      checkContent(container);
+    }
   }
 });
 

@@ -21,7 +21,7 @@ export interface KdumpSpec {
   readonly maxMapnr: number;
   /** Page frames that are RAM but not in the file. */
   readonly excluded?: readonly number[];
-  /** Page frames in the file; `lost` has descriptor offset 0. Pages with the same data array share it. */
+  /** Page frames in the file; `lost` has descriptor offset 0 and some size. Pages with the same data array share it. */
   readonly pages: ReadonlyMap<number, WrittenPage | 'lost'>;
   readonly notes?: Uint8Array;
   readonly vmcoreinfo?: Uint8Array;
@@ -44,6 +44,7 @@ export function writeKdump(spec: KdumpSpec): Uint8Array {
   const notes = spec.notes ?? new Uint8Array();
   const vmcoreinfo = spec.vmcoreinfo ?? new Uint8Array();
   const sub = SUB_HEADERS[spec.layout];
+  const wordSize = spec.layout === '64-bit' ? 8 : 4;
   const noteAt = block + sub.size;
   const subBlocks = Math.ceil((sub.size + notes.length + vmcoreinfo.length) / block);
   const bitmapsAt = (1 + subBlocks) * block;
@@ -92,6 +93,15 @@ export function writeKdump(spec: KdumpSpec): Uint8Array {
     view.setBigUint64(block + sub.start64 + 8, BigInt(spec.split?.[1] ?? 0), le);
     view.setBigUint64(block + sub.start64 + 16, BigInt(maxMapnr), le);
   }
+  // What a later version has there means nothing in an earlier one.
+  const ends = [
+    wordSize,
+    sub.dumpLevel + 4,
+    sub.end + wordSize,
+    sub.vmcoreinfo + 8 + wordSize,
+    sub.note + 8 + wordSize,
+  ];
+  bytes.fill(0xee, block + (ends[version] ?? (version === 5 ? sub.start64 : sub.size)), block + sub.size);
   bytes.set(notes, noteAt);
   bytes.set(vmcoreinfo, noteAt + notes.length);
 
@@ -105,7 +115,10 @@ export function writeKdump(spec: KdumpSpec): Uint8Array {
   let dataAt = descriptorsAt + own.length * 24;
   own.forEach(([, page], rank) => {
     const at = descriptorsAt + rank * 24;
-    if (page === 'lost') return;
+    if (page === 'lost') {
+      view.setUint32(at + 8, 100, le);
+      return;
+    }
     let offset = placed.get(page.data);
     if (offset === undefined) {
       offset = dataAt;
