@@ -47,7 +47,6 @@ const SUBJECTS = [
   scene('panic-7.2', 'dump.kdump', '7.2'),
   scene('panic-7.2', 'dump.flat', '7.2'),
   scene('panic-7.2-bare', 'dump.kdump', '7.2'),
-  scene('raw', 'memory.raw', '7.2'),
 ];
 
 /** A peer that cannot by itself is helped, as far as it can be. */

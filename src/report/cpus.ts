@@ -1,18 +1,41 @@
-import { hex } from '../bytes/address.js';
+import { hex, type VirtualAddress } from '../bytes/address.js';
 import type { Kernel } from '../kernel/kernel.js';
 import type { Cpu, Machine } from '../machine/machine.js';
+import { isAbsence } from './absence.js';
 import type { CpuReport, RegisterReport } from './schema/cpu.js';
+import type { Subject } from './subject.js';
 import { hexOrNull, symbolOf } from './words.js';
 
 /**
- * The CPUs with what their registers point to.
- * @param crashed the CPU on which the kernel died, if any
+ * The CPUs with what their registers point to. Where the dump holds several kernels, each CPU's addresses are told by the
+ * kernel that it was running: a dump taken while a capture kernel ran has its registers, not those of the crash.
+ * @param crashed the CPU on which the chosen kernel died, if any
  */
-export function cpuReports(machine: Machine, kernel: Kernel | undefined, crashed: number | undefined): CpuReport[] {
-  return machine.cpus.map((cpu) => cpuReport(cpu, kernel, cpu.index === crashed));
+export function cpuReports(subject: Subject, machine: Machine, crashed: number | undefined): CpuReport[] {
+  const { kernels } = subject.search;
+  const chosen = isAbsence(subject.kernel) ? undefined : subject.kernel;
+  return machine.cpus.map((cpu) => {
+    const running = kernels.length < 2 ? chosen : (runningKernel(machine, cpu, kernels) ?? chosen);
+    const otherKernel = running === undefined || running.index === chosen?.index ? null : running.index;
+    return cpuReport(cpu, running, { crashed: cpu.index === crashed, otherKernel });
+  });
 }
 
-function cpuReport(cpu: Cpu, kernel: Kernel | undefined, crashed: boolean): CpuReport {
+/** The kernel whose code a CPU's page table maps where that kernel has it. */
+function runningKernel(machine: Machine, cpu: Cpu, kernels: readonly Kernel[]): Kernel | undefined {
+  const tables = machine.rootsOf(cpu).map(({ root, levels }) => machine.pageTable(root, levels));
+  return kernels.find((kernel) => {
+    const text = kernel.symbols.address('_stext');
+    const physical = text === undefined ? undefined : kernel.pageTable.translate(text);
+    return physical !== undefined && tables.some((table) => table.translate(text as VirtualAddress) === physical);
+  });
+}
+
+function cpuReport(
+  cpu: Cpu,
+  kernel: Kernel | undefined,
+  { crashed, otherKernel }: Pick<CpuReport, 'crashed' | 'otherKernel'>,
+): CpuReport {
   const registers = (map: ReadonlyMap<string, bigint>): RegisterReport[] =>
     [...map].map(([name, value]) => ({ name, value: hex(value), symbol: symbolOf(kernel, value) }));
   const ip = cpu.registers?.get('rip');
@@ -20,6 +43,7 @@ function cpuReport(cpu: Cpu, kernel: Kernel | undefined, crashed: boolean): CpuR
     index: cpu.index,
     mode: cpu.mode,
     crashed,
+    otherKernel,
     pid: cpu.pid ?? null,
     ip: hexOrNull(ip),
     symbol: ip === undefined ? null : symbolOf(kernel, ip),

@@ -20,7 +20,7 @@ export interface InfoOptions {
 export function buildInfo(subject: Subject, options: InfoOptions): InfoReport {
   const { container, machine, kernel } = subject;
   const found = isAbsence(kernel) ? undefined : kernel;
-  const cpus: InfoReport['cpus'] = isAbsence(machine) ? machine : cpuReports(machine, found, found?.panicCpu);
+  const cpus: InfoReport['cpus'] = isAbsence(machine) ? machine : cpuReports(subject, machine, found?.panicCpu);
   const structures = [...container.structures, ...(isAbsence(machine) ? [] : machine.structures)];
   const answer: Omit<InfoReport, 'schema' | 'complete' | 'damage'> = {
     file: fileReport(subject, options.bytes),

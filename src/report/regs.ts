@@ -13,7 +13,7 @@ import { damageOf } from './words.js';
 export function buildRegs(subject: Subject, only?: number): RegsReport {
   const machine = requireMachine(subject);
   const kernel = isAbsence(subject.kernel) ? undefined : subject.kernel;
-  const all = cpuReports(machine, kernel, kernel?.panicCpu);
+  const all = cpuReports(subject, machine, kernel?.panicCpu);
   const cpus = only === undefined ? all : all.filter((cpu) => cpu.index === only);
   if (cpus.length === 0 && only !== undefined && all.length > 0) {
     throw new ExhumeError('EXH_USAGE', `this dump has no CPU ${only}; it has ${all.length}, counted from 0`, {

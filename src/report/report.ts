@@ -31,7 +31,7 @@ export function buildReport(subject: Subject, options: ReportOptions): Report {
     machine: isAbsence(machine) ? machine : machineReport(machine),
     kernel: isAbsence(subject.kernel) ? subject.kernel : identityReport(subject.kernel),
     crash: crash?.report ?? (subject.kernel as Absence),
-    cpus: isAbsence(machine) ? machine : cpuReports(machine, kernel, diedOn(crash?.report)),
+    cpus: isAbsence(machine) ? machine : cpuReports(subject, machine, diedOn(crash?.report)),
     log: isAbsence(log) ? log : logTail(log, options.logLines, crash?.isTold ?? (() => false)),
   };
   // Last, since reading may find more of it.

@@ -27,7 +27,10 @@ export const CpuSchema = Type.Object(
       [Type.Literal('kernel'), Type.Literal('user'), Type.Literal('firmware'), Type.Literal('unknown')],
       { description: 'Where the CPU was' },
     ),
-    crashed: Type.Boolean({ description: 'The kernel died on this CPU' }),
+    crashed: Type.Boolean({ description: 'The kernel that the answer is about died on this CPU' }),
+    otherKernel: Type.Union([Count('Index'), Type.Null()], {
+      description: 'The other kernel that it was running when the dump was taken, so that its registers are from there',
+    }),
     pid: nullable(Type.Integer(), "pr_pid of its NT_PRSTATUS note: a task in kdump's notes, cpu number + 1 in QEMU's"),
     ip: nullable(Hex('Instruction pointer'), 'Where it was executing'),
     symbol: nullable(Type.String(), 'The same as name+0xoffset/0xsize'),

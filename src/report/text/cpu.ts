@@ -1,6 +1,12 @@
 import { isAbsence } from '../absence.js';
 import type { CpuReport, RegisterReport } from '../schema/cpu.js';
-import { digits16, type Page } from './page.js';
+import { digits16, type Page, printable } from './page.js';
+
+/** `CPU 1  delay_tsc+0x37/0xa0, in the kernel  died here`. */
+export function cpuLine(page: Page, cpu: CpuReport): string {
+  const died = cpu.crashed ? `  ${page.paint.red('died here')}` : '';
+  return `${page.paint.bold(cpuTitle(cpu))}  ${printable(cpuPlace(cpu))}${died}`;
+}
 
 /** `CPU 1`. */
 export function cpuTitle(cpu: CpuReport): string {
@@ -11,7 +17,7 @@ export function cpuTitle(cpu: CpuReport): string {
 export function cpuPlace(cpu: CpuReport): string {
   const place = cpu.symbol ?? (cpu.ip === null ? 'no registers' : digits16(cpu.ip));
   const mode = {
-    kernel: 'in the kernel',
+    kernel: cpu.otherKernel === null ? 'in the kernel' : `in kernel ${cpu.otherKernel} by the time of the dump`,
     user: 'in user mode',
     firmware: 'in firmware, or never started',
     unknown: '',

@@ -1,8 +1,7 @@
 import { isAbsence } from '../absence.js';
 import type { Absence } from '../schema/common.js';
-import type { CpuReport } from '../schema/cpu.js';
 import type { CrashReport, Report } from '../schema/report.js';
-import { cpuBlock, cpuPlace, cpuTitle } from './cpu.js';
+import { cpuBlock, cpuLine } from './cpu.js';
 import { counted, humanBytes, humanDuration, Page, printable, type TextOptions, wrap } from './page.js';
 import { damageList, evidenceBrief, fileInWords, kernelList } from './parts.js';
 
@@ -120,14 +119,10 @@ function* cpus(page: Page, report: Report): Generator<string> {
   const ordered = [...report.cpus].sort((a, b) => Number(b.crashed) - Number(a.crashed));
   const whole = report.cpus.some(({ crashed }) => crashed) ? 1 : 2;
   for (const [i, cpu] of ordered.entries()) {
-    yield cpuLine(page, cpu);
-    if (i < whole) yield* cpuBlock(page, cpu, { system: false });
+    yield `  ${cpuLine(page, cpu)}`;
+    // What another kernel did after the crash says nothing about it.
+    if (i < whole && cpu.otherKernel === null) yield* cpuBlock(page, cpu, { system: false });
   }
-}
-
-function cpuLine(page: Page, cpu: CpuReport): string {
-  const died = cpu.crashed ? `  ${page.paint.red('died here')}` : '';
-  return `  ${page.paint.bold(cpuTitle(cpu))}  ${printable(cpuPlace(cpu))}${died}`;
 }
 
 function* crashText(page: Page, { crash, kernel }: Report): Generator<string> {
