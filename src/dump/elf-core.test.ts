@@ -59,7 +59,10 @@ for (const wordBits of [64, 32] as const) {
 }
 
 test('the tail that is in memory but not in the file is excluded', () => {
-  const container = open(writeElf(spec([load(10, 2, { memorySize: 5 * 4096 }), load(20, 0, { memorySize: 4096 })])));
+  const container = open(
+    writeElf(spec([load(10, 2, { memorySize: 5 * 4096 }), load(20, 0, { memorySize: 4096, offset: 1n << 40n })])),
+  );
+  assert.deepEqual(container.damage, []);
   assert.deepEqual(page(container, 11), numberedPage(11));
   for (const pfn of [12, 14, 20]) assert.equal(page(container, pfn), 'excluded');
   assert.equal(page(container, 15), 'absent');
