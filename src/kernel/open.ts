@@ -3,7 +3,6 @@ import { type Damage, damageOf, ExhumeError, isExhumeError } from '../bytes/erro
 import { LinearMemory } from '../machine/linear-memory.js';
 import type { JudgedRoot, Machine, Mapping, PageTable } from '../machine/machine.js';
 import type { VirtualMemory } from '../machine/virtual-memory.js';
-import { Btf } from './btf.js';
 import { type Candidate, CandidateSet, findCandidates } from './candidates.js';
 import { type Claim, EvidenceLog, settle } from './evidence.js';
 import { readBanner, readIdentity, readVariable } from './identity.js';
@@ -14,6 +13,7 @@ import { withModules } from './module-symbols.js';
 import { readModules } from './modules.js';
 import { structLayouts } from './struct-layouts.js';
 import { NO_SYMBOLS, type SymbolTable } from './symbols.js';
+import { Btf } from './types/btf.js';
 import type { Vmcoreinfo } from './vmcoreinfo.js';
 import { elfCoreHeaderAddress, vmcoreinfoOfElfCoreHeader, vmcoreinfoOfKernel } from './vmcoreinfo-search.js';
 import { vmcoreinfoSymbols } from './vmcoreinfo-symbols.js';

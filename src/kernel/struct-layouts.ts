@@ -1,6 +1,6 @@
 import { isExhumeError } from '../bytes/errors.js';
-import type { Btf } from './btf.js';
 import type { Layouts } from './layouts.js';
+import type { Btf } from './types/btf.js';
 import type { Vmcoreinfo } from './vmcoreinfo.js';
 
 /**

@@ -22,7 +22,7 @@ export interface FoundVmcoreinfo {
  */
 export function* scanForVmcoreinfo(memory: PhysicalMemory): Generator<FoundVmcoreinfo> {
   const pageSize = memory.pageSize;
-  for (const { start, end } of memory.ranges()) {
+  for (const { start, end } of memory.presentRanges()) {
     for (let pfn = Math.ceil(start / pageSize); (pfn + 1) * pageSize <= end; pfn++) {
       const page = memory.page(pfn as Pfn);
       if (typeof page === 'string' || !matches(page, 0, FIRST_LINE)) continue;

@@ -79,7 +79,7 @@ export function* scanForRoots(memory: PhysicalMemory, options: ScanOptions = {})
   let left = options.pages ?? DEFAULT_PAGES;
   let candidates = MOST_CANDIDATES;
   const mask = highMask(options);
-  for (const { start, end } of memory.ranges()) {
+  for (const { start, end } of memory.presentRanges()) {
     const lastFrame = Math.floor(end / TABLE_BYTES);
     for (let frame = Math.ceil(start / TABLE_BYTES); frame < lastFrame; frame++) {
       if (left-- <= 0) return;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ExhumeError, isExhumeError } from '../bytes/errors.js';
-import { Random } from '../testing/random.js';
-import { openSample } from '../testing/sample.js';
+import { ExhumeError, isExhumeError } from '../../bytes/errors.js';
+import { Random } from '../../testing/random.js';
+import { openSample } from '../../testing/sample.js';
 import { Btf, BtfKind } from './btf.js';
 
 function sampleBtf(): Uint8Array {
@@ -58,30 +58,30 @@ test('enumerators, typedefs and kinds', () => {
   assert.equal(btf.name(btf.resolve(btf.find('u64', BtfKind.Typedef) ?? 0)), 'long long unsigned int');
   assert.equal(btf.size(typedef), 8);
   assert.equal(btf.name(0), 'void');
-  assert.throws(() => btf.kind(btf.typeCount + 1), ExhumeError);
+  assert.throws(() => btf.kind(btf.lastId + 1), ExhumeError);
 });
 
 test('every type of a real kernel can be named, resolved and measured', () => {
   let sized = 0;
-  for (let id = 1; id <= btf.typeCount; id += 7) {
+  for (let id = 1; id <= btf.lastId; id += 7) {
     btf.name(id);
     if (btf.size(id) !== undefined) sized++;
-    for (const member of btf.members(id)) assert.ok(member.typeId <= btf.typeCount);
+    for (const member of btf.members(id)) assert.ok(member.typeId <= btf.lastId);
   }
-  assert.ok(btf.typeCount > 100_000 && sized > 1000);
+  assert.ok(btf.lastId > 100_000 && sized > 1000);
 });
 
 test('damaged BTF is refused or read within its bounds', () => {
   const random = new Random(7);
   // The header, the first types and the strings they name: small enough to be read many times.
   const small = cutBtf(20_000);
-  assert.ok(new Btf(small).typeCount > 500);
+  assert.ok(new Btf(small).lastId > 500);
   for (let round = 0; round < 300; round++) {
     const image = round % 5 === 0 ? small.slice(0, random.below(small.length)) : small.slice();
     if (round % 5 !== 0) random.mutate(image.subarray(0, round % 2 === 0 ? 24 : image.length), 16);
     try {
       const damaged = new Btf(image);
-      for (let id = 1; id <= damaged.typeCount; id += 11) {
+      for (let id = 1; id <= damaged.lastId; id += 11) {
         damaged.name(id);
         damaged.size(id);
         for (const member of damaged.members(id)) damaged.member(id, member.name || 'x');

@@ -1,5 +1,5 @@
-import { ExhumeError } from '../bytes/errors.js';
-import { structTable, u8, u16, u32, viewOf } from '../bytes/struct-table.js';
+import { ExhumeError } from '../../bytes/errors.js';
+import { structTable, u8, u16, u32, viewOf } from '../../bytes/struct-table.js';
 
 /** `struct btf_header`, include/uapi/linux/btf.h. Section offsets count from the end of the header. */
 export const BTF_HEADER = structTable('btf_header', 24, {
@@ -62,7 +62,7 @@ const EXTRA_BYTES: readonly { readonly fixed: number; readonly each: number }[] 
   { fixed: 0, each: 12 },
 ];
 
-/** A member of a structure or union. */
+/** A member of a structure or union, or a parameter of a function (whose `bitOffset` is 0). */
 export interface BtfMember {
   readonly name: string;
   readonly typeId: number;
@@ -72,26 +72,46 @@ export interface BtfMember {
   readonly bitSize: number;
 }
 
+/** An enumerator and its value. */
+export interface BtfEnumerator {
+  readonly name: string;
+  readonly value: bigint;
+}
+
+/** How an integer is to be shown. */
+export interface BtfInteger {
+  readonly bits: number;
+  readonly signed: boolean;
+  readonly char: boolean;
+  readonly boolean: boolean;
+}
+
 /** Type chains (typedef of const of …) and nested anonymous members deeper than this are taken for damage. */
 const DEEPEST = 32;
 
 /**
  * The BPF Type Format of a kernel, read in place: an index of type offsets, and no object per type.
- * Types are numbered from 1; 0 is `void`.
+ * Types are numbered from 1; 0 is `void`. A module's BTF goes on where its base, the kernel's, ends: ids below
+ * `firstId` and string offsets below the length of the base's strings are the base's (split BTF).
  */
 export class Btf {
+  /** The id of the first type of this BTF's own. */
+  readonly firstId: number;
   private readonly view: DataView;
   /** The string section, a character for each byte, so that offsets into it stay what they are. */
   private readonly strings: string;
-  /** `name_off` of each type, by id. */
+  /** What offset the first own string has. */
+  private readonly firstString: number;
+  /** `name_off` of each own type. */
   private readonly nameOffsets: Uint32Array;
-  /** Offset of each type's `struct btf_type`, by id. */
+  /** Offset in the view of each own type's `struct btf_type`. */
   private readonly offsets: Uint32Array;
 
   /** Throws EXH_BAD_STRUCTURE when the header or a type does not parse. */
   constructor(
     bytes: Uint8Array,
     private readonly littleEndian = true,
+    private readonly base?: Btf,
   ) {
     this.view = viewOf(bytes);
     const header = BTF_HEADER.read(this.view, 0, littleEndian);
@@ -102,14 +122,16 @@ export class Btf {
     const stringsEnd = stringsStart + header.stringLength;
     if (typesEnd > bytes.length) throw badBtf('the types run past the end', 12, typesEnd);
     if (stringsEnd > bytes.length) throw badBtf('the strings run past the end', 20, stringsEnd);
+    this.firstId = base === undefined ? 1 : base.lastId + 1;
+    this.firstString = base === undefined ? 0 : base.firstString + base.strings.length;
     this.strings = new TextDecoder('latin1').decode(bytes.subarray(stringsStart, stringsEnd));
     this.offsets = this.indexTypes(typesStart, typesEnd);
-    this.nameOffsets = this.offsets.map((at, id) => (id === 0 ? 0 : this.view.getUint32(at, this.littleEndian)));
+    this.nameOffsets = this.offsets.map((at) => this.view.getUint32(at, this.littleEndian));
   }
 
-  /** How many types there are, `void` not counted. */
-  get typeCount(): number {
-    return this.offsets.length - 1;
+  /** The id of the last type. */
+  get lastId(): number {
+    return this.firstId + this.offsets.length - 1;
   }
 
   /** The kind of a type, one of BtfKind. */
@@ -119,17 +141,19 @@ export class Btf {
 
   /** The type's own name; empty for anonymous ones. */
   name(id: number): string {
-    return id === 0 ? 'void' : this.string(this.view.getUint32(this.at(id), this.littleEndian));
+    return id === 0 ? 'void' : this.string(this.word(id, 0));
   }
 
-  /** The first type with this name and one of these kinds. */
+  /** The first type with this name and one of these kinds; a module's own before the kernel's. */
   find(name: string, ...kinds: readonly number[]): number | undefined {
     for (const nameOffset of this.stringOffsets(name)) {
-      let id = this.nameOffsets.indexOf(nameOffset, 1);
-      while (id > 0 && !kinds.includes(this.kind(id))) id = this.nameOffsets.indexOf(nameOffset, id + 1);
-      if (id > 0) return id;
+      let index = this.nameOffsets.indexOf(nameOffset);
+      while (index >= 0 && !kinds.includes(this.kind(this.firstId + index))) {
+        index = this.nameOffsets.indexOf(nameOffset, index + 1);
+      }
+      if (index >= 0) return this.firstId + index;
     }
-    return undefined;
+    return this.base?.find(name, ...kinds);
   }
 
   /** The structure or union of this name, or what a typedef of this name stands for. */
@@ -142,20 +166,51 @@ export class Btf {
     return this.isCompound(resolved) ? resolved : undefined;
   }
 
+  /** Every own type's id whose name matches; for listings. */
+  *idsNamed(matches: (name: string) => boolean): Generator<number> {
+    for (let id = this.firstId; id <= this.lastId; id++) {
+      if (matches(this.name(id))) yield id;
+    }
+  }
+
   /** The type behind typedefs, const, volatile, restrict and type tags. */
   resolve(id: number): number {
     for (let depth = 0; depth < DEEPEST; depth++) {
       const kind = this.kind(id);
-      const modifier =
-        kind === BtfKind.Typedef ||
-        kind === BtfKind.Volatile ||
-        kind === BtfKind.Const ||
-        kind === BtfKind.Restrict ||
-        kind === BtfKind.TypeTag;
-      if (!modifier) return id;
-      id = this.sizeOrType(id);
+      if (kind !== BtfKind.Typedef && !isQualifier(kind)) return id;
+      id = this.target(id);
     }
     throw badBtf(`typedefs of type ${id} go round in a circle`);
+  }
+
+  /**
+   * What a pointer, typedef, qualifier, variable or function refers to, or an array's element type.
+   * Undefined use on other kinds gives their size field.
+   */
+  target(id: number): number {
+    return this.kind(id) === BtfKind.Array ? this.word(id, 12) : this.word(id, 8);
+  }
+
+  /** How many elements an array has. */
+  elementCount(id: number): number {
+    return this.kind(id) === BtfKind.Array ? this.word(id, 20) : 1;
+  }
+
+  /** How an integer type is made. */
+  integer(id: number): BtfInteger {
+    const encoding = this.kind(id) === BtfKind.Int ? this.word(id, 12) : 0;
+    const flags = (encoding >>> 24) & 0xf;
+    return {
+      bits: encoding & 0xff,
+      signed: (flags & 1) !== 0,
+      char: (flags & 2) !== 0,
+      boolean: (flags & 4) !== 0,
+    };
+  }
+
+  /** Is it a union and not a structure, where it is a forward declaration or an enumeration with signed values? */
+  flag(id: number): boolean {
+    return this.info(id) >>> 31 === 1;
   }
 
   /** Size in bytes; undefined for functions, `void` and forward declarations. Pointers take 8. */
@@ -170,15 +225,13 @@ export class Btf {
         case BtfKind.Enum:
         case BtfKind.Enum64:
         case BtfKind.Float:
-          return count * this.sizeOrType(id);
+          return count * this.word(id, 8);
         case BtfKind.Pointer:
           return count * 8;
-        case BtfKind.Array: {
-          const at = this.at(id) + 12;
-          count *= this.view.getUint32(at + 8, this.littleEndian);
-          id = this.view.getUint32(at, this.littleEndian);
+        case BtfKind.Array:
+          count *= this.elementCount(id);
+          id = this.target(id);
           break;
-        }
         default:
           return undefined;
       }
@@ -188,6 +241,10 @@ export class Btf {
 
   /** The members of a structure or union, in order; anonymous ones have an empty name. */
   *members(id: number): Generator<BtfMember> {
+    if (this.isForeign(id)) {
+      yield* this.base?.members(id) ?? [];
+      return;
+    }
     if (!this.isCompound(id)) return;
     const info = this.info(id);
     const bitFields = info >>> 31 === 1;
@@ -199,6 +256,24 @@ export class Btf {
         typeId: this.view.getUint32(at + 4, this.littleEndian),
         bitOffset: bitFields ? offset & 0xffffff : offset,
         bitSize: bitFields ? offset >>> 24 : 0,
+      };
+    }
+  }
+
+  /** The parameters of a function prototype; the last one of a variadic function has type 0 and no name. */
+  *parameters(id: number): Generator<BtfMember> {
+    if (this.isForeign(id)) {
+      yield* this.base?.parameters(id) ?? [];
+      return;
+    }
+    if (this.kind(id) !== BtfKind.FunctionPrototype) return;
+    let at = this.at(id) + 12;
+    for (let left = this.info(id) & 0xffff; left > 0; left--, at += 8) {
+      yield {
+        name: this.string(this.view.getUint32(at, this.littleEndian)),
+        typeId: this.view.getUint32(at + 4, this.littleEndian),
+        bitOffset: 0,
+        bitSize: 0,
       };
     }
   }
@@ -220,25 +295,42 @@ export class Btf {
     return found && { ...found, bitOffset };
   }
 
+  /** The enumerators of an enumeration, in order. */
+  *enumerators(id: number): Generator<BtfEnumerator> {
+    if (this.isForeign(id)) {
+      yield* this.base?.enumerators(id) ?? [];
+      return;
+    }
+    const kind = this.kind(id);
+    if (kind !== BtfKind.Enum && kind !== BtfKind.Enum64) return;
+    const info = this.info(id);
+    const width = kind === BtfKind.Enum ? 8 : 12;
+    let at = this.at(id) + 12;
+    for (let left = info & 0xffff; left > 0; left--, at += width) {
+      const name = this.string(this.view.getUint32(at, this.littleEndian));
+      yield { name, value: this.enumValue(at + 4, width, info >>> 31 === 1) };
+    }
+  }
+
   /** The value of an enumerator, whichever enumeration has it. */
   enumerator(name: string): bigint | undefined {
     for (const nameOffset of this.stringOffsets(name)) {
-      for (let id = 1; id < this.offsets.length; id++) {
+      for (let id = this.firstId; id <= this.lastId; id++) {
         const kind = this.kind(id);
         if (kind !== BtfKind.Enum && kind !== BtfKind.Enum64) continue;
         const info = this.info(id);
         const width = kind === BtfKind.Enum ? 8 : 12;
         let at = this.at(id) + 12;
         for (let left = info & 0xffff; left > 0; left--, at += width) {
-          if (this.view.getUint32(at, this.littleEndian) === nameOffset) return this.enumValue(at + 4, width, info);
+          if (this.view.getUint32(at, this.littleEndian) !== nameOffset) continue;
+          return this.enumValue(at + 4, width, info >>> 31 === 1);
         }
       }
     }
-    return undefined;
+    return this.base?.enumerator(name);
   }
 
-  private enumValue(at: number, width: number, info: number): bigint {
-    const signed = info >>> 31 === 1;
+  private enumValue(at: number, width: number, signed: boolean): bigint {
     const low = this.view.getUint32(at, this.littleEndian);
     if (width === 8) return BigInt(signed ? low | 0 : low);
     const value = (BigInt(this.view.getUint32(at + 4, this.littleEndian)) << 32n) | BigInt(low);
@@ -261,37 +353,51 @@ export class Btf {
     return kind === BtfKind.Struct || kind === BtfKind.Union;
   }
 
-  /** The offset of a type. Throws for an id that the BTF does not have. */
+  /** Is it a type of the base? */
+  private isForeign(id: number): boolean {
+    return id !== 0 && id < this.firstId;
+  }
+
+  /** The offset in the view of an own type. Throws for an id that the BTF does not have. */
   private at(id: number): number {
-    const offset = this.offsets[id];
-    if (offset === undefined || id === 0) throw badBtf(`there is no type ${id}`);
+    const offset = this.offsets[id - this.firstId];
+    if (offset === undefined) throw badBtf(`there is no type ${id}`);
     return offset;
   }
 
-  private info(id: number): number {
-    return this.view.getUint32(this.at(id) + 4, this.littleEndian);
+  /** A u32 of a type's description, `offset` bytes into its `struct btf_type`. */
+  private word(id: number, offset: number): number {
+    if (this.isForeign(id) && this.base !== undefined) return this.base.word(id, offset);
+    return this.view.getUint32(this.at(id) + offset, this.littleEndian);
   }
 
-  private sizeOrType(id: number): number {
-    return this.view.getUint32(this.at(id) + 8, this.littleEndian);
+  private info(id: number): number {
+    return this.word(id, 4);
   }
 
   private string(offset: number): string {
-    const end = this.strings.indexOf('\0', offset);
-    if (end < offset) throw badBtf(`string ${offset} lies outside the strings`);
-    return this.strings.slice(offset, end);
+    if (offset < this.firstString && this.base !== undefined) return this.base.string(offset);
+    const start = offset - this.firstString;
+    const end = this.strings.indexOf('\0', start);
+    if (end < start) throw badBtf(`string ${offset} lies outside the strings`);
+    return this.strings.slice(start, end);
   }
 
-  /** Where a string begins in the string section: as a whole string only. */
+  /** Where a string begins among the own strings: as a whole string only. */
   private *stringOffsets(text: string): Generator<number> {
     const wanted = `\0${text}\0`;
-    for (let at = this.strings.indexOf(wanted); at >= 0; at = this.strings.indexOf(wanted, at + 1)) yield at + 1;
+    // A module's own strings do not begin with the empty one, so its first has no NUL before it.
+    if (this.firstString > 0 && this.strings.startsWith(wanted.slice(1))) yield this.firstString;
+    for (let at = this.strings.indexOf(wanted); at >= 0; at = this.strings.indexOf(wanted, at + 1)) {
+      yield this.firstString + at + 1;
+    }
+    if (this.base !== undefined) yield* this.base.stringOffsets(text);
   }
 
   private indexTypes(start: number, end: number): Uint32Array {
     // A type takes 12 bytes at the least, which bounds the index by the input.
-    const offsets = new Uint32Array(Math.floor((end - start) / 12) + 1);
-    let count = 1;
+    const offsets = new Uint32Array(Math.max(0, Math.ceil((end - start) / 12)));
+    let count = 0;
     let at = start;
     while (at < end) {
       if (at + 12 > end) throw badBtf('a type is cut off', at);
@@ -304,6 +410,11 @@ export class Btf {
     if (at !== end) throw badBtf('the last type is cut off', at);
     return offsets.slice(0, count);
   }
+}
+
+/** const, volatile, restrict and type tags. */
+export function isQualifier(kind: number): boolean {
+  return kind === BtfKind.Const || kind === BtfKind.Volatile || kind === BtfKind.Restrict || kind === BtfKind.TypeTag;
 }
 
 function badBtf(reason: string, offset?: number, found?: number): ExhumeError {
