@@ -100,7 +100,9 @@ test('with --json errors are documents on stdout too', async () => {
 
 test('a dump that is cut off is answered in part, and the report says so', async () => {
   const bytes = readFileSync(SAMPLE_PATH);
-  assert.equal((await exhume(file('cut', bytes.subarray(0, bytes.length >> 1)))).status, 1);
+  const cut = await exhume(file('cut', bytes.subarray(0, bytes.length >> 1)));
+  assert.equal(cut.status, 1);
+  assert.match(cut.stdout, /\bincomplete\n[\s\S]*\nDamage {2}this answer is a partial one\n/);
   // In makedumpfile's flattened form: a header, one record of all bytes, and no end record.
   const head = Buffer.alloc(4096 + 16);
   head.write('makedumpfile');

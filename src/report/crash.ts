@@ -60,8 +60,9 @@ function withoutLog(kernel: Kernel, { absent }: Absence): CrashReport {
     kernelOffset: undefined,
     text: [],
   };
-  const reason = `${reasonWithoutEvent(kernel)}; its log could not be read: ${absent}`;
-  return { ...crashReport(kernel, nothing), reason };
+  const report = crashReport(kernel, nothing);
+  if (kernel.role === 'crashed') return { ...report, reason: `${report.reason}; the log could not be read: ${absent}` };
+  return { ...report, kind: 'unknown', reason: `its log could not be read: ${absent}` };
 }
 
 function reasonWithoutEvent({ role, crashTime, panicCpu }: Kernel): string {

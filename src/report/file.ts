@@ -2,6 +2,7 @@ import { isAbsence } from './absence.js';
 import type { FileReport } from './schema/common.js';
 import type { Subject } from './subject.js';
 
+/** Call it last: that a file is cut off may show only when a page behind its end is asked for. */
 export function fileReport({ container, machine }: Subject, bytes: number): FileReport {
   return {
     names: [...container.files],
@@ -12,6 +13,6 @@ export function fileReport({ container, machine }: Subject, bytes: number): File
     writer: isAbsence(machine) ? 'unknown' : machine.creator,
     wordBits: container.wordBits,
     littleEndian: container.littleEndian,
-    incomplete: container.incomplete,
+    incomplete: container.incomplete || container.damage.some(({ code }) => code === 'EXH_TRUNCATED'),
   };
 }

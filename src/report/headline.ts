@@ -9,6 +9,7 @@ export function headlineOf({ kernel, crash, machine }: Pick<Report, 'kernel' | '
   if (kernel.role === 'capture') return `${name} was saving the dump of another kernel`;
   if (isAbsence(crash)) return kernel.role === 'crashed' ? `${name} crashed` : name;
   if (kernel.role === 'crashed') return `${name} died: ${crash.reason}`;
+  if (crash.kind === 'unknown') return `${name}: whether it crashed cannot be told: ${crash.reason}`;
   return crash.kind === 'none'
     ? `${name} was dumped alive; ${crash.reason}`
     : `${name} was dumped alive after this: ${crash.reason}`;

@@ -22,8 +22,7 @@ export function buildInfo(subject: Subject, options: InfoOptions): InfoReport {
   const found = isAbsence(kernel) ? undefined : kernel;
   const cpus: InfoReport['cpus'] = isAbsence(machine) ? machine : cpuReports(subject, machine, found?.panicCpu);
   const structures = [...container.structures, ...(isAbsence(machine) ? [] : machine.structures)];
-  const answer: Omit<InfoReport, 'schema' | 'complete' | 'damage'> = {
-    file: fileReport(subject, options.bytes),
+  const answer: Omit<InfoReport, 'schema' | 'complete' | 'file' | 'damage'> = {
     header: container.facts.map(({ name, value, note }) => ({
       name,
       value: plainValue(value) as string | number,
@@ -61,9 +60,10 @@ export function buildInfo(subject: Subject, options: InfoOptions): InfoReport {
       : null,
   };
   // Last, since reading may find more of it.
+  const file = fileReport(subject, options.bytes);
   const damage = damageOf(subject);
-  const complete = damage.length === 0 && !container.incomplete && !isAbsence(machine) && found !== undefined;
-  return { schema: 'exhume-info/1', complete, ...answer, damage };
+  const complete = damage.length === 0 && !file.incomplete && !isAbsence(machine) && found !== undefined;
+  return { schema: 'exhume-info/1', complete, file, ...answer, damage };
 }
 
 function vmcoreinfoOf({ container, kernel }: Subject): InfoReport['vmcoreinfo'] {

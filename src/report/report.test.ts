@@ -43,7 +43,7 @@ test('the headline says which kernel, where, and what became of it', () => {
     [{ role: 'running' }, `Linux ${release} was dumped alive after this: sysrq triggered crash`],
     [
       { ...withoutLog, role: 'running' },
-      `Linux ${release} was dumped alive; nothing in it says that it crashed; its log could not be read: `,
+      `Linux ${release}: whether it crashed cannot be told: its log could not be read: `,
     ],
     [
       { ...withoutLog, panicCpu: 3 },

@@ -22,12 +22,11 @@ export interface ReportOptions {
  * Every rendering (text, JSON) shows this object and computes nothing.
  */
 export function buildReport(subject: Subject, options: ReportOptions): Report {
-  const { container, machine } = subject;
+  const { machine } = subject;
   const kernel = isAbsence(subject.kernel) ? undefined : subject.kernel;
   const log = logOf(subject);
   const crash = kernel === undefined ? undefined : crashOf(kernel, log);
   const sections = {
-    file: fileReport(subject, options.bytes),
     machine: isAbsence(machine) ? machine : machineReport(machine),
     kernel: isAbsence(subject.kernel) ? subject.kernel : identityReport(subject.kernel),
     crash: crash?.report ?? (subject.kernel as Absence),
@@ -35,12 +34,14 @@ export function buildReport(subject: Subject, options: ReportOptions): Report {
     log: isAbsence(log) ? log : logTail(log, options.logLines, crash?.isTold ?? (() => false)),
   };
   // Last, since reading may find more of it.
+  const file = fileReport(subject, options.bytes);
   const damage = damageOf(subject, isAbsence(log) ? [] : log.damage);
-  const complete = damage.length === 0 && !container.incomplete && !Object.values(sections).some(isAbsence);
+  const complete = damage.length === 0 && !file.incomplete && !Object.values(sections).some(isAbsence);
   return {
     schema: 'exhume-report/1',
     complete,
     headline: headlineOf(sections),
+    file,
     ...sections,
     kernels: kernelSummaries(subject),
     evidence: evidenceOf(subject),
@@ -50,7 +51,9 @@ export function buildReport(subject: Subject, options: ReportOptions): Report {
 
 /** A kernel that was dumped alive may have oopsed; it did not die there. */
 function diedOn(crash: CrashReport | undefined): number | undefined {
-  return crash === undefined || crash.kind === 'none' ? undefined : (crash.cpu ?? undefined);
+  return crash === undefined || crash.kind === 'none' || crash.kind === 'unknown'
+    ? undefined
+    : (crash.cpu ?? undefined);
 }
 
 function identityReport(kernel: Exclude<Subject['kernel'], { absent: string }>): IdentityReport {

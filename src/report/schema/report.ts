@@ -66,7 +66,9 @@ export type CrashEventReport = Static<typeof CrashEventSchema>;
 
 export const CrashSchema = Type.Object(
   {
-    kind: Text('What ended it: page-fault, bug, sysrq, panic, …; none when it was dumped alive'),
+    kind: Text(
+      'What ended it: page-fault, bug, sysrq, panic, …; none when it was dumped alive; unknown when its log is gone',
+    ),
     reason: Text('Why, in one line'),
     panicMessage: nullable(Type.String(), 'What follows "Kernel panic - not syncing: "'),
     where: nullable(Type.String(), 'Where in the kernel it happened'),
