@@ -253,7 +253,12 @@ export const PANIC_REASONS: readonly PanicReason[] = [
   { pattern: /^workqueue/i, kind: 'workqueue-lockup', follows: ['workqueue-lockup'], which: 'last' },
   { pattern: /^hung_task: blocked tasks/, kind: 'hung-task', follows: ['hung-task'], which: 'last' },
   { pattern: /^RCU Stall/i, kind: 'rcu-stall', follows: ['rcu-stall'], which: 'last' },
-  { pattern: /^Out of memory\b|^System is deadlocked on memory/, kind: 'out-of-memory' },
+  {
+    pattern: /^Out of memory\b|^System is deadlocked on memory/,
+    kind: 'out-of-memory',
+    follows: ['out-of-memory'],
+    which: 'last',
+  },
   { pattern: /^Attempted to kill init/, kind: 'init-died' },
   {
     pattern: /^VFS: Unable to mount root fs|^No (?:working )?init found|^Requested init .* failed|^Unable to find root/,

@@ -59,7 +59,7 @@ export function findCrash(log: Pick<KernelLog, 'records' | 'joinsContinuations'>
   const panic = events.find((event) => event.weight === 'panic');
   const cause = causeOf(events, panic);
   const both = [panic, cause];
-  const known = both.find((event) => event?.cpu !== undefined);
+  const known = both.find((event) => event?.cpu !== undefined) ?? both.find((event) => event?.pid !== undefined);
   return {
     cause,
     panic,
@@ -125,12 +125,14 @@ interface Open {
   message: string;
   die: string | undefined;
   readonly first: Line;
+  /** The last line that looks like a part of it, and how many lines there were then. */
   last: Line;
+  kept: number;
   readonly lines: string[];
   /** Its end marker was seen; only registers may still follow. */
   ended: boolean;
-  /** Lines since the last one that looks like a part of it. */
-  strange: number;
+  /** Another CPU's `cut here` stands in it, as the log does not name callers: its BUG line will, too. */
+  mixed: boolean;
 }
 
 /** Longer lines are cut before they are looked at; printk's own are at most 1 KiB. */
@@ -146,7 +148,7 @@ const END = /^---\[ end (?:trace|Kernel panic)\b/;
 const REGISTERS = /^(?:RIP|RSP|E?IP|Code|R[A-D]X|R[SD]I|RBP|R\d\d|EFLAGS|FS|CS|DS|CR\d|DR\d|PKRU|note): ?/;
 /** What an event's lines begin with, besides frames and registers. */
 const PART =
-  /^(?:CPU: |PID: |Pid: |Hardware name: |Workqueue: |Modules linked in:|Call [Tt]race:|Tainted: |Stack:|Oops: |PGD |\*pgd|#PF: |BAD |task: |Sched_ext: |Kernel Offset: |Rebooting in |Dumping ftrace|Shutting down cpus|Bringing down|ACPI MEMORY|unloaded tainted|Unloaded tainted|\[last unloaded|irq event stamp|(?:hard|soft)irqs last|Thread overran|IDT: |TR: |LDTR: |Allocated by|Freed by|The buggy|Memory state|Read of size|Write of size|page:|page dumped|raw: |flags: |Mem-Info|Node \d|rcu:|\t|\(detected by|\(t=\d|Sending NMI|NMI backtrace|mce: |\[Hardware Error\]|task:|Not tainted|"echo 0 >|Blocked by|Showing |Process |Internal error|Mem abort|Data abort|x\d+ ?:|pc : |lr : |sp : |pstate: |user pgtable|=+$|-+\[)/;
+  /^(?:CPU: |PID: |Pid: |Hardware name: |Workqueue: |Modules linked in:|Call [Tt]race:|Tainted: |Stack:|Oops: |PGD |\*pgd|#PF: |BAD |task: |Sched_ext: |Kernel Offset: |Rebooting in |Dumping ftrace|Shutting down cpus|Bringing down|ACPI MEMORY|unloaded tainted|Unloaded tainted|\[last unloaded|irq event stamp|(?:hard|soft)irqs last|Thread overran|IDT: |TR: |LDTR: |Allocated by|Freed by|The buggy|Memory state|Read of size|Write of size|page:|page dumped|raw: |flags: |Mem-Info|Node \d|rcu:|\(detected by|\(t=\d|Sending NMI|NMI backtrace|mce: |\[Hardware Error\]|task:|Not tainted|"echo 0 >|Blocked by|Showing |Process |Internal error|Mem abort|Data abort|x\d+ ?:|pc : |lr : |sp : |PC is at |LR is at |pstate: |user pgtable|=+$|-+\[)/;
 const FRAME_LIKE =
   /^\s*(?:<\/?[A-Z#][\w#]*>|\[<[0-9a-f]+>\]|\?|(?:[0-9a-f]{16}|[0-9a-f]{8}) |\S+\+0x[0-9a-f]+\/0x[0-9a-f]+)/;
 
@@ -194,8 +196,8 @@ class EventScan {
     const kind = open.sign?.kind;
     if (found === 'cut') {
       // The check that finds a list broken says so before it calls BUG(). Without callers two CPUs' oopses may mix.
-      const mixed = line.record.caller === undefined && open.die !== undefined && !headed;
-      if (kind !== 'corruption' && !mixed) return false;
+      open.mixed = line.record.caller === undefined && open.die !== undefined && !headed;
+      if (kind !== 'corruption' && !open.mixed) return false;
     } else if (open.sign === undefined) {
       adopt(open, line, found);
     } else {
@@ -206,8 +208,9 @@ class EventScan {
       const more = same || (kind === 'machine-check' && found.sign.kind === 'machine-check');
       const lockup = kind === 'warning' && found.sign.kind === 'hard-lockup' && !headed;
       const bug = kind === 'corruption' && found.sign.kind === 'bug' && !headed;
-      const mixed = line.record.caller === undefined && open.die !== undefined && !headed && found.sign.kind === 'bug';
+      const mixed = open.mixed && (found.sign.kind === 'bug' || found.sign.kind === 'warning');
       if (!dies && !more && !lockup && !bug && !mixed) return false;
+      if (mixed) open.mixed = false;
       if (dies) open.die = die;
       if (lockup) adopt(open, line, found);
       // The check's own words say more than the BUG() that it ends in, and the fault more than `Oops: 0000`.
@@ -224,23 +227,22 @@ class EventScan {
       else this.close(key, open);
       return;
     }
-    const part = PART.test(text.trimStart()) || PART.test(text) || REGISTERS.test(text) || FRAME_LIKE.test(text);
-    open.strange = part ? 0 : open.strange + 1;
-    // Between `cut here` and the end of its trace everything belongs; elsewhere an event ends where other lines begin.
-    const bounded = CUT_HERE.test(open.first.text) || open.die !== undefined;
-    const most = open.lines.length < 4 || bounded ? MOST_STRANGE : 0;
-    if (open.strange > most || open.lines.length >= MOST_LINES) {
-      this.close(key, open);
+    const part = PART.test(text.trimStart()) || REGISTERS.test(text) || FRAME_LIKE.test(text) || END.test(text);
+    if (part) {
+      push(open, line);
+      if (END.test(text)) open.ended = true;
       return;
     }
-    push(open, line);
-    if (END.test(text)) open.ended = true;
+    // Between `cut here` and the end of its trace everything belongs; elsewhere an event ends where other lines begin.
+    const bounded = open.lines.length < 4 || CUT_HERE.test(open.first.text) || open.die !== undefined;
+    open.lines.push(text);
+    if (open.lines.length - open.kept > (bounded ? MOST_STRANGE : 0) || open.lines.length >= MOST_LINES) {
+      this.close(key, open);
+    }
   }
 
   private close(key: string, open: Open): void {
     this.open.delete(key);
-    // Strange lines at the end are no part of it.
-    if (open.strange > 0 && !open.ended) open.lines.length -= Math.min(open.strange, open.lines.length - 1);
     this.done.add(open);
   }
 }
@@ -271,9 +273,10 @@ function begin(line: Line, found: 'cut' | Match): Open {
     die: undefined,
     first: line,
     last: line,
+    kept: 1,
     lines: [line.text],
     ended: false,
-    strange: 0,
+    mixed: false,
   };
   if (found !== 'cut') adopt(open, line, found);
   return open;
@@ -289,11 +292,13 @@ function adopt(open: Open, line: Line, { sign, groups }: Match): void {
 function push(open: Open, line: Line): void {
   open.lines.push(line.text);
   open.last = line;
+  open.kept = open.lines.length;
 }
 
 function eventOf(open: Open): CrashEvent | undefined {
-  const { sign, groups, message, first, last, lines } = open;
+  const { sign, groups, message, first, last } = open;
   if (sign === undefined) return undefined;
+  const lines = open.lines.slice(0, open.kept);
   const header = parseOopsHeader(lines);
   const panic = sign.weight === 'panic' ? reasonOf(groups['what'] ?? '') : undefined;
   const sysrq = sign.weight === 'die' && /^sysrq_handle_crash\b/.test(header.rip ?? '');

@@ -12,7 +12,7 @@ import {
   type LogRecord,
 } from './record.js';
 import { Region } from './region.js';
-import { badStructure, type LogSource, symbolAddress, Tally } from './source.js';
+import { badStructure, type LogSource, MOST_RECORDS, symbolAddress, Tally } from './source.js';
 
 /** LOG_BUF_LEN_MAX. */
 const LARGEST = 2 ** 31;
@@ -157,6 +157,7 @@ class RecordWalk {
   private readonly littleEndian: boolean;
   private readonly runs: Run[] = [[]];
   private searched = 0;
+  private taken = 0;
 
   constructor(
     private readonly source: LogSource,
@@ -183,7 +184,13 @@ class RecordWalk {
       source: `log_buf at ${hex(address)}: ${size} bytes, records with headers of ${this.header.size} bytes`,
       records,
       pending: [],
-      lost: { atStart: this.buffer.firstSequence, gaps: gapsBetween(records) },
+      lost: {
+        atStart: this.buffer.firstSequence,
+        gaps: gapsBetween(
+          records.map(({ sequence }) => sequence),
+          this.buffer.nextSequence,
+        ),
+      },
       joinsContinuations: joins,
       damage: this.tally.damage(),
     };
@@ -193,6 +200,10 @@ class RecordWalk {
   private walk(start: number, end: number, wraps: boolean): void {
     let at = start;
     while (at < end) {
+      if (this.taken >= MOST_RECORDS) {
+        this.tally.add('EXH_BAD_STRUCTURE', `more than ${MOST_RECORDS} records: the rest was not read`, `offset ${at}`);
+        return;
+      }
       const header = this.region.bytes(at, Math.min(this.header.size, end - at));
       const view = header === undefined || header.length < this.header.size ? undefined : viewOf(header);
       if (wraps && (view === undefined ? at + this.header.size > end : this.u16(view, this.header.length) === 0))
@@ -250,6 +261,7 @@ class RecordWalk {
       this.runs.push([]);
       return;
     }
+    this.taken++;
     this.runs.at(-1)?.push({
       timeNanoseconds: view.getBigUint64(header.time, this.littleEndian),
       facility: view.getUint8(header.facility),

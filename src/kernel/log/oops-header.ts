@@ -129,9 +129,12 @@ function modulesIn(lines: readonly string[]): string[] {
   const names: string[] = [];
   for (let i = start; i < lines.length; i++) {
     const text = (i === start ? lines[i]?.slice('Modules linked in:'.length) : lines[i]) ?? '';
-    if (i > start && !/^ [\w.-]+(?:\([A-Z+-]+\))?(?: |$)(?!.*[+:=])/.test(text)) break;
-    const [list, unloaded] = text.split(/\[last unloaded:|Unloaded tainted modules:/);
-    names.push(...(list ?? '').split(/\s+/).filter((name) => /^[\w.-]+(?:\([A-Z+-]+\))?$/.test(name)));
+    const [list = '', unloaded] = text.split(/\[last unloaded:|Unloaded tainted modules:/);
+    if (i > start && !/^ [\w.-]/.test(list)) break;
+    const words = list.trim().split(/\s+/);
+    const good = words.filter((name) => /^[\w.-]+(?:\([A-Z+-]+\))?$/.test(name));
+    if (i > start && good.length < words.length) break;
+    names.push(...good);
     if (unloaded !== undefined) break;
   }
   return names;

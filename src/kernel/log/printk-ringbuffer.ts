@@ -1,4 +1,5 @@
 import { hex, type VirtualAddress } from '../../bytes/address.js';
+import { isExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import type { VirtualMemory } from '../../machine/virtual-memory.js';
 import type { Layouts } from '../layouts.js';
@@ -11,10 +12,11 @@ import {
   type KernelLog,
   type LogExecution,
   type LogRecord,
+  type LostRecords,
   type PendingRecord,
 } from './record.js';
 import { Region } from './region.js';
-import { badStructure, type LogSource, requireOffset, requireSize, Tally } from './source.js';
+import { badStructure, type LogSource, MOST_RECORDS, requireOffset, requireSize, Tally } from './source.js';
 
 /** 16 million messages; the largest `log_buf_len` that fits a machine stays below. */
 const MOST_COUNT_BITS = 24;
@@ -39,16 +41,38 @@ const EMPTY_LINE = 3;
  * Committed and finalized records become records. A reserved one, which some CPU was writing, becomes a pending one
  * when there is something to show. A record that cannot be read whole is kept as far as it goes, and is damage.
  *
- * Throws EXH_NO_LAYOUT when the dump tells no offsets, EXH_BAD_STRUCTURE when the ring's own fields make no sense,
- * and memory's errors when the ring cannot be read at all.
+ * Where the dump tells no offsets, the layouts that 64-bit kernels have had so far are tried, and one is taken only
+ * if everything agrees in it: ids, sequence numbers, texts and their owners.
+ *
+ * Throws EXH_NO_LAYOUT when the dump tells no offsets and none of those fits, EXH_BAD_STRUCTURE when the ring's own fields
+ * make no sense, and memory's errors when the ring cannot be read at all.
  * @param pointer the address of the variable `prb`, a pointer
  */
 export function readPrintkRingbuffer(source: LogSource, pointer: VirtualAddress): KernelLog {
   const { memory } = source;
-  const layout = ringLayout(source);
-  const ring = readRing(memory, memory.pointer(pointer), layout);
-  const reader = new RingReader(memory, ring, layout);
-  return reader.read();
+  const address = memory.pointer(pointer);
+  const read = (layout: RingLayout) => new RingReader(memory, readRing(memory, address, layout), layout).read();
+  try {
+    return read(ringLayout(source));
+  } catch (error) {
+    if (!isExhumeError(error, 'EXH_NO_LAYOUT')) throw error;
+    for (const layout of USUAL_LAYOUTS) {
+      const log = attempt(() => read(layout));
+      if (log !== undefined && log.damage.length === 0 && log.records.length > 0) {
+        return { ...log, source: `${log.source} (this dump does not tell its layout; one fits)` };
+      }
+    }
+    throw error;
+  }
+}
+
+function attempt(read: () => KernelLog): KernelLog | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (isExhumeError(error)) return undefined;
+    throw error;
+  }
 }
 
 interface RingLayout {
@@ -82,6 +106,32 @@ interface Span {
   readonly offset: number;
   readonly length: number;
 }
+
+/** The layouts of 64-bit kernels: with `last_finalized_id` in the ring or without, with the execution context in infos or without. */
+const USUAL_LAYOUTS: readonly RingLayout[] = [40, 48].flatMap((textRing) =>
+  [24, 44].map((device): RingLayout => {
+    const info = { seq: 0, time: 8, textLength: 16, facility: 18, flags: 19, caller: 20 };
+    return {
+      ring: {
+        countBits: 0,
+        descs: 8,
+        infos: 16,
+        headId: 24,
+        tailId: 32,
+        sizeBits: textRing,
+        data: textRing + 8,
+      },
+      desc: { size: 24, state: 0, begin: 8, next: 16 },
+      info: {
+        ...info,
+        size: device === 24 ? 88 : 112,
+        subsystem: { offset: device, length: 16 },
+        device: { offset: device + 16, length: 48 },
+        execution: device === 24 ? undefined : { caller: 24, comm: { offset: 28, length: 16 } },
+      },
+    };
+  }),
+);
 
 function ringLayout(source: LogSource): RingLayout {
   const { layouts } = source;
@@ -230,6 +280,8 @@ class RingReader {
   private readonly firstHalf: number;
   /** The upper half of the last sequence number that was in order. */
   private sequenceHigh = 0;
+  /** The number after the last message that a descriptor was given to. */
+  private nextSequence = 0;
 
   constructor(
     memory: VirtualMemory,
@@ -265,10 +317,15 @@ class RingReader {
         const after = this.records.findIndex((other) => other.sequence > sequence);
         return { ...record, after: after < 0 ? this.records.length : after };
       }),
-      lost: { atStart: this.records[0]?.sequence ?? 0, gaps: gapsBetween(this.records) },
+      lost: this.lost(),
       joinsContinuations: false,
       damage: this.tally.damage(),
     };
+  }
+
+  private lost(): LostRecords {
+    const known = [...this.records, ...this.pending].map(({ sequence }) => sequence).sort((a, b) => a - b);
+    return { atStart: known[0] ?? 0, gaps: gapsBetween(known, this.nextSequence) };
   }
 
   /** From tail to head, as the kernel's own readers go. */
@@ -278,7 +335,10 @@ class RingReader {
       const low = (tail.low + i) % 2 ** 32;
       const high = (tail.high + (tail.low + i >= 2 ** 32 ? 1 : 0)) & ID_HIGH_MASK;
       const desc = this.desc(low % count);
-      if (desc === undefined) continue;
+      if (desc === undefined) {
+        this.printed(low);
+        continue;
+      }
       const state = this.high(desc, this.layout.desc.state);
       const matches = this.low(desc, this.layout.desc.state) === low && (state & ID_HIGH_MASK) === high;
       if (matches) {
@@ -307,8 +367,15 @@ class RingReader {
 
   private take(desc: DataView, id: Halves, state: number): void {
     if (state === REUSABLE) return;
+    if (this.records.length >= MOST_RECORDS) {
+      this.tally.add('EXH_BAD_STRUCTURE', `more than ${MOST_RECORDS} records: the rest was not read`, `id ${id.low}`);
+      return;
+    }
     const info = this.info(id.low % this.ring.count);
-    if (info === undefined) return;
+    if (info === undefined) {
+      this.printed(id.low);
+      return;
+    }
     const sequence = this.sequence(info, id);
     if (state === RESERVED) {
       this.takePending(desc, info, id, sequence);
@@ -323,15 +390,21 @@ class RingReader {
    * so their lower halves tell each other.
    */
   private sequence(info: DataView, id: Halves): number {
-    const low = (id.low + this.ring.count) % 2 ** 32;
     const { seq } = this.layout.info;
     const high = this.high(info, seq);
-    if (this.low(info, seq) === low && high < 2 ** 21) {
+    if (this.low(info, seq) === (id.low + this.ring.count) % 2 ** 32 && high < 2 ** 21) {
       this.sequenceHigh = high;
     } else {
       this.tally.add('EXH_BAD_STRUCTURE', 'a sequence number does not go with its id', `id ${id.low}`);
     }
-    return this.sequenceHigh * 2 ** 32 + low;
+    return this.printed(id.low);
+  }
+
+  /** The sequence number of an id, by its lower half: that message was printed, whether it can be read or not. */
+  private printed(low: number): number {
+    const sequence = this.sequenceHigh * 2 ** 32 + ((low + this.ring.count) % 2 ** 32);
+    this.nextSequence = Math.max(this.nextSequence, sequence + 1);
+    return sequence;
   }
 
   private textOf(desc: DataView, info: DataView, id: Halves, sequence: number): string | undefined {

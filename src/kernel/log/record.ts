@@ -61,7 +61,7 @@ export interface LogGap {
 export interface LostRecords {
   /** Before the first record: overwritten, as the log is a ring, or cleared away. Undefined where sequence numbers are. */
   readonly atStart: number | undefined;
-  /** Between records: damaged, or never stored for want of room. */
+  /** Between records, and after the last one: damaged, or never stored for want of room. Pending messages are not lost. */
   readonly gaps: readonly LogGap[];
 }
 
@@ -108,11 +108,14 @@ export const LOG_NEWLINE = 2;
 export const LOG_PREFIX = 4;
 export const LOG_CONT = 8;
 
-/** The holes between records, which are in order. */
-export function gapsBetween(records: readonly LogRecord[]): LogGap[] {
+/**
+ * The holes in sequence numbers that are in order.
+ * @param end the number after the last message that was printed, where it is known
+ */
+export function gapsBetween(sequences: readonly (number | undefined)[], end?: number): LogGap[] {
   const gaps: LogGap[] = [];
   let before: number | undefined;
-  for (const { sequence } of records) {
+  for (const sequence of [...sequences, end]) {
     if (sequence === undefined) continue;
     if (before !== undefined && sequence > before + 1) gaps.push({ after: before, count: sequence - before - 1 });
     before = sequence;

@@ -22,6 +22,9 @@ export function symbolAddress(source: LogSource, name: string): VirtualAddress |
 
 const PART = 'kernel log';
 
+/** More messages than any log buffer holds (16 MiB hold some 200,000); a hostile page table can make one page look like many. */
+export const MOST_RECORDS = 1 << 20;
+
 /** Counts what is wrong, kind by kind, so that a broken log gives a handful of findings and not thousands. */
 export class Tally {
   private readonly kinds = new Map<string, { code: ErrorCode; count: number; first: string }>();
