@@ -4,6 +4,7 @@ import type { Machine, PageTable } from '../machine/machine.js';
 import type { VirtualMemory } from '../machine/virtual-memory.js';
 import type { Layouts } from './layouts.js';
 import type { SymbolTable } from './symbols.js';
+import type { KernelTypes } from './types/kernel-types.js';
 import type { Vmcoreinfo } from './vmcoreinfo.js';
 
 /** One way that a question about the dump was tried, and what it said. Nothing is guessed silently. */
@@ -47,6 +48,8 @@ export interface Kernel {
   /** Never throws when absent: an empty table, and evidence that says why. */
   readonly symbols: SymbolTable;
   readonly layouts: Layouts;
+  /** The kernel's types and its modules', read when first asked for; undefined when it has no BTF. */
+  types(): KernelTypes | undefined;
   /** The kernel's address space. */
   readonly memory: VirtualMemory;
   readonly pageTable: PageTable;

@@ -14,6 +14,8 @@ import { readModules } from './modules.js';
 import { structLayouts } from './struct-layouts.js';
 import { NO_SYMBOLS, type SymbolTable } from './symbols.js';
 import { Btf } from './types/btf.js';
+import { KernelTypes } from './types/kernel-types.js';
+import { readModuleBtfs } from './types/module-btf.js';
 import type { Vmcoreinfo } from './vmcoreinfo.js';
 import { elfCoreHeaderAddress, vmcoreinfoOfElfCoreHeader, vmcoreinfoOfKernel } from './vmcoreinfo-search.js';
 import { vmcoreinfoSymbols } from './vmcoreinfo-symbols.js';
@@ -90,7 +92,12 @@ function openKernel(machine: Machine, candidate: Candidate): Kernel {
   const memory = candidate.assumed ? imageMemory(machine, root, damage) : pageTable;
   const spans = candidate.assumed ? [wholeImage(root)] : imageSpans(pageTable, root);
   const { symbols, vmcoreinfo } = findSymbols(memory, spans, candidate, log, damage);
-  const layouts = structLayouts(vmcoreinfo, () => loadBtf(memory, symbols, damage));
+  const btf = once(() => loadBtf(memory, symbols, damage));
+  const layouts = structLayouts(vmcoreinfo, btf);
+  const types = once(() => {
+    const own = btf();
+    return own && new KernelTypes(own, () => readModuleBtfs(memory, symbols, own, damage));
+  });
   const source = { memory, symbols, layouts };
   const identity = readIdentity(source, damage);
   return {
@@ -105,6 +112,7 @@ function openKernel(machine: Machine, candidate: Candidate): Kernel {
     vmcoreinfo,
     symbols: withModules(symbols, memory, () => readModules(source, damage), damage),
     layouts,
+    types,
     memory,
     pageTable,
     physBase: settlePhysBase(machine, candidate, vmcoreinfo, source, log),
@@ -238,6 +246,15 @@ function loadBtf(memory: VirtualMemory, symbols: SymbolTable, damage: Damage[]):
 }
 
 const LONGEST_BTF = 256n << 20n;
+
+/** Does a piece of work when first asked for its result, and keeps that. */
+function once<T>(work: () => T): () => T {
+  let done: { readonly result: T } | undefined;
+  return () => {
+    done ??= { result: work() };
+    return done.result;
+  };
+}
 
 function roleOf(
   commandLine: string | undefined,

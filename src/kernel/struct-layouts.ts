@@ -5,19 +5,18 @@ import type { Vmcoreinfo } from './vmcoreinfo.js';
 
 /**
  * Layouts out of VMCOREINFO and BTF. VMCOREINFO is asked first: it is a page, BTF is megabytes.
- * @param loadBtf called at most once, when VMCOREINFO does not tell; undefined when the kernel has no BTF
+ * @param loadBtf called when VMCOREINFO does not tell; undefined when the kernel has no BTF
  */
 export function structLayouts(vmcoreinfo: Vmcoreinfo | undefined, loadBtf: () => Btf | undefined): Layouts {
-  let loaded: { readonly btf: Btf | undefined } | undefined;
   const kept = new Map<string, number | undefined>();
 
   /** One question to BTF, its answer kept; a damaged type has no layout. */
   const askBtf = (question: string, ask: (btf: Btf) => number | undefined): number | undefined => {
     if (kept.has(question)) return kept.get(question);
-    loaded ??= { btf: loadBtf() };
     let answer: number | undefined;
     try {
-      answer = loaded.btf && ask(loaded.btf);
+      const btf = loadBtf();
+      answer = btf && ask(btf);
     } catch (error) {
       if (!isExhumeError(error)) throw error;
     }
