@@ -169,9 +169,9 @@ const table = [
 console.log(table);
 if (process.argv.includes('--write')) {
   const text = readFileSync(README, 'utf8');
-  const marks = /(<!-- measured -->\n)[\s\S]*(\n<!-- end -->)/;
+  const marks = /(<!-- measured -->)[\s\S]*(<!-- end -->)/;
   writeFileSync(
     README,
-    text.replace(marks, (_, begin, end) => `${begin}\n${table}\n${end}`),
+    text.replace(marks, (_, begin, end) => `${begin}\n\n${table}\n\n${end}`),
   );
 }

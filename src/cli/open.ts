@@ -23,11 +23,17 @@ function openContainer(files: readonly string[], options: OpenOptions): Containe
   try {
     return openDumpFiles(files, options);
   } catch (error) {
-    // `exhume FILE` takes a mistyped command for a file.
-    const missing =
-      isExhumeError(error, 'EXH_IO') && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
-    if (!missing) throw error;
-    const data = { ...error.data, hint: 'there is no such file, nor a command of that name: exhume --help lists them' };
-    throw new ExhumeError('EXH_IO', error.message, data, { cause: error });
+    const hint = hintFor(error);
+    if (hint === undefined || !(error instanceof ExhumeError)) throw error;
+    throw new ExhumeError(error.code, error.message, { ...error.data, hint }, { cause: error });
   }
+}
+
+/** What to try next, in the words of the command line. */
+function hintFor(error: unknown): string | undefined {
+  if (isExhumeError(error, 'EXH_NOT_A_DUMP')) return 'if it is a plain image of physical memory: --raw-memory';
+  // `exhume FILE` takes a mistyped command for a file.
+  const missing =
+    isExhumeError(error, 'EXH_IO') && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+  return missing ? 'there is no such file, nor a command of that name: exhume --help lists them' : undefined;
 }

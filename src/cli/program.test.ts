@@ -82,7 +82,7 @@ test('wrong usage says what would be right', async () => {
 test('a file that is no dump, and one that is not there', async () => {
   const text = await exhume(file('text', 'not a dump\n'.repeat(1000)));
   assert.equal(text.status, 3);
-  assert.match(text.stderr, /^exhume: EXH_NOT_A_DUMP: /);
+  assert.match(text.stderr, /^exhume: EXH_NOT_A_DUMP: .*\n {2}if it is a plain image.*: --raw-memory\n$/);
   const none = await exhume(join(directory, 'none'));
   assert.equal(none.status, 4);
   assert.match(none.stderr, /^exhume: EXH_IO: .*\n {2}there is no such file, nor a command of that name/);

@@ -90,6 +90,19 @@ export class DiskdumpMemory extends PhysicalMemory {
     return this.cachedPresent;
   }
 
+  /** Counted, as `ranges()` of a fragmented memory joins over small gaps. */
+  override describedBytes(): number {
+    return this.bytesOf(this.exists ?? this.members[0]?.dumped);
+  }
+
+  override presentBytes(): number {
+    return this.bytesOf(this.members[0]?.dumped);
+  }
+
+  private bytesOf(bitmap: FileBitmap | undefined): number {
+    return (bitmap?.rank(this.maxMapnr) ?? 0) * this.pageSize;
+  }
+
   state(pfn: Pfn): PageState {
     const found = this.locate(pfn);
     if (typeof found === 'string') return found;

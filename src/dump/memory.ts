@@ -46,6 +46,16 @@ export abstract class PhysicalMemory {
     return this.ranges();
   }
 
+  /** Bytes of RAM that the dump describes. */
+  describedBytes(): number {
+    return bytesIn(this.ranges());
+  }
+
+  /** Bytes of RAM that are in the file, by the file's own account; single pages may prove lost when they are read. */
+  presentBytes(): number {
+    return bytesIn(this.presentRanges());
+  }
+
   /** What became of a page. */
   abstract state(pfn: Pfn): PageState;
 
@@ -96,6 +106,10 @@ export function missingPage(address: PhysicalAddress, state: MissingState): Exhu
     address,
     found: state,
   });
+}
+
+function bytesIn(ranges: readonly PhysicalRange[]): number {
+  return ranges.reduce((sum, { start, end }) => sum + (end - start), 0);
 }
 
 /** Sorts ranges and joins those that touch or overlap; empty ones go. */

@@ -179,7 +179,7 @@ export const SIGNS: readonly Sign[] = [
   sign(
     'rcu-stall',
     'stuck',
-    /^(?:rcu: )?INFO: (?<what>\S*rcu\S* (?:self-)?detected (?:expedited )?stalls? on .*?):?$/,
+    /^(?:rcu: )?INFO: (?<what>\S{0,32}rcu\S{0,32} (?:self-)?detected (?:expedited )?stalls? on .*?):?$/,
     ({ what }) => `RCU stall: ${what}`,
   ),
   sign(

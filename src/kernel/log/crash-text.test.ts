@@ -878,6 +878,31 @@ test('continuation records of kernels up to 4.9 are read as the lines that they 
   assert.ok(crash.text.includes('Modules linked in: nfs lockd'));
 });
 
+test('an event ends where time goes by', () => {
+  const lines = [
+    '[   10.000000] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [dd:77]',
+    '[   10.000001] CPU: 1 PID: 77 Comm: dd Not tainted 6.1.0 #1',
+    '[   99.000000] Call Trace:',
+  ];
+  assert.equal(crashOf(lines).cause?.lines.length, 2);
+});
+
+test('a log full of events is read in a time that grows with it, not with its square', () => {
+  const started = performance.now();
+  const mce = Array.from(
+    { length: 60_000 },
+    (_, i) => `mce: [Hardware Error]: CPU ${i}: Machine Check: 0 Bank 6: cc59`,
+  );
+  assert.equal(crashOf(mce).events[0]?.kind, 'machine-check');
+  const callers = Array.from({ length: 60_000 }, (_, i) =>
+    i % 2 === 0
+      ? `[    1.000000][T${i}] INFO: task x:${i} blocked for more than 120 seconds.`
+      : `[    1.000000][T${i}] NMI backtrace for cpu 1`,
+  );
+  assert.ok(crashOf(callers).events.length === 30_000);
+  assert.ok(performance.now() - started < 20_000);
+});
+
 test('a log without an end has no cause', () => {
   const crash = crashOf(['Linux version 6.1', 'x86/fpu: x87 FPU will use FXSAVE']);
   assert.deepEqual(crash.events, []);

@@ -129,6 +129,8 @@ interface Open {
   last: Line;
   kept: number;
   readonly lines: string[];
+  /** The line that names CPU and task was seen. */
+  headed: boolean;
   /** Its end marker was seen; only registers may still follow. */
   ended: boolean;
   /** Another CPU's `cut here` stands in it, as the log does not name callers: its BUG line will, too. */
@@ -139,9 +141,13 @@ interface Open {
 const LONGEST_LINE = 4096;
 /** An event that goes on for longer is cut; nothing that a kernel prints as one does. */
 const MOST_LINES = 2000;
-/** So many lines that look like nothing of an event are let pass inside one. */
+/** So many lines that look like nothing of an event are let pass inside one whose end is marked, and at the beginning of any. */
 const MOST_STRANGE = 8;
+const MOST_STRANGE_FIRST = 3;
+/** What comes later than this after an event's last line is no part of it. */
+const MOST_NANOSECONDS = 10_000_000_000n;
 
+const HEAD = /^(?:CPU: \d|PID: \d|Pid: \d)/;
 const BACKTRACE = /^NMI backtrace for cpu \d+/;
 const END = /^---\[ end (?:trace|Kernel panic)\b/;
 /** What is printed once more after the end of an oops that panics. */
@@ -156,6 +162,8 @@ class EventScan {
   /** One event at a time for each task or CPU that prints. */
   private readonly open = new Map<string, Open>();
   private readonly done = new Set<Open>();
+  /** The last event of something stuck that began: its finder asks the other CPUs for their stacks. */
+  private asking: Open | undefined;
 
   constructor(private readonly log: Pick<KernelLog, 'records' | 'joinsContinuations'>) {}
 
@@ -172,27 +180,31 @@ class EventScan {
   private take(line: Line): void {
     const key = line.record.caller === undefined ? '' : callerName(line.record.caller);
     if (BACKTRACE.test(line.text)) this.lend(key);
+    const before = this.open.get(key);
+    if (before !== undefined && isLate(before, line)) this.close(key, before);
     const open = this.open.get(key);
     const found = CUT_HERE.test(line.text) ? 'cut' : match(line.text);
-    if (found !== undefined && !(open !== undefined && this.joins(open, line, found))) {
+    if (found === undefined) {
+      if (open !== undefined) this.add(key, open, line);
+    } else if (open === undefined || !this.joins(open, line, found)) {
       if (open !== undefined) this.close(key, open);
-      this.open.set(key, begin(line, found));
-    } else if (found === undefined && open !== undefined) {
-      this.add(key, open, line);
+      const begun = begin(line, found);
+      this.open.set(key, begun);
+      if (begun.sign?.weight === 'stuck') this.asking = begun;
     }
   }
 
   /** A CPU that another one asked for its stack prints it into the other one's event. */
   private lend(key: string): void {
-    if (this.open.has(key)) return;
-    const asking = [...this.open.values()].filter((open) => open.sign?.weight === 'stuck').at(-1);
-    if (asking !== undefined) this.open.set(key, asking);
+    if (this.asking !== undefined && !this.done.has(this.asking) && !this.open.has(key)) {
+      this.open.set(key, this.asking);
+    }
   }
 
   /** Does a line that could begin an event belong to the one that is open? Takes it in if so. */
   private joins(open: Open, line: Line, found: 'cut' | Match): boolean {
     if (open.ended) return false;
-    const headed = open.lines.some((text) => /^(?:CPU: \d|PID: \d|Pid: \d)/.test(text));
+    const { headed } = open;
     const kind = open.sign?.kind;
     if (found === 'cut') {
       // The check that finds a list broken says so before it calls BUG(). Without callers two CPUs' oopses may mix.
@@ -228,23 +240,27 @@ class EventScan {
       return;
     }
     const part = PART.test(text.trimStart()) || REGISTERS.test(text) || FRAME_LIKE.test(text) || END.test(text);
-    if (part) {
+    if (part && open.lines.length < MOST_LINES) {
       push(open, line);
       if (END.test(text)) open.ended = true;
       return;
     }
     // Between `cut here` and the end of its trace everything belongs; elsewhere an event ends where other lines begin.
-    const bounded = open.lines.length < 4 || CUT_HERE.test(open.first.text) || open.die !== undefined;
+    const bounded = CUT_HERE.test(open.first.text) || open.die !== undefined;
+    const most = bounded ? MOST_STRANGE : open.headed ? 0 : MOST_STRANGE_FIRST;
     open.lines.push(text);
-    if (open.lines.length - open.kept > (bounded ? MOST_STRANGE : 0) || open.lines.length >= MOST_LINES) {
-      this.close(key, open);
-    }
+    if (open.lines.length - open.kept > most || open.lines.length > MOST_LINES) this.close(key, open);
   }
 
   private close(key: string, open: Open): void {
     this.open.delete(key);
     this.done.add(open);
   }
+}
+
+function isLate(open: Open, { record }: Line): boolean {
+  const { timeNanoseconds: last } = open.last.record;
+  return last !== undefined && record.timeNanoseconds !== undefined && record.timeNanoseconds - last > MOST_NANOSECONDS;
 }
 
 interface Match {
@@ -275,6 +291,7 @@ function begin(line: Line, found: 'cut' | Match): Open {
     last: line,
     kept: 1,
     lines: [line.text],
+    headed: false,
     ended: false,
     mixed: false,
   };
@@ -293,6 +310,7 @@ function push(open: Open, line: Line): void {
   open.lines.push(line.text);
   open.last = line;
   open.kept = open.lines.length;
+  open.headed ||= HEAD.test(line.text);
 }
 
 function eventOf(open: Open): CrashEvent | undefined {

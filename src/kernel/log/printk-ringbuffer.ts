@@ -325,7 +325,7 @@ class RingReader {
 
   private lost(): LostRecords {
     const known = [...this.records, ...this.pending].map(({ sequence }) => sequence).sort((a, b) => a - b);
-    return { atStart: known[0] ?? 0, gaps: gapsBetween(known, this.nextSequence) };
+    return { atStart: known[0] ?? this.nextSequence, gaps: gapsBetween(known, this.nextSequence) };
   }
 
   /** From tail to head, as the kernel's own readers go. */
@@ -422,10 +422,8 @@ class RingReader {
     }
     const head = this.text.bytes(block.offset - WORD, WORD);
     const bytes = this.text.bytes(block.offset, Math.min(length, block.room));
-    if (head === undefined || bytes === undefined) {
-      this.tally.add('EXH_BAD_STRUCTURE', "a record's text cannot be read", where);
-      return undefined;
-    }
+    // The region counts its pages that cannot be read.
+    if (head === undefined || bytes === undefined) return undefined;
     if (!this.isFor(viewOf(head), id)) {
       this.tally.add('EXH_BAD_STRUCTURE', "a record's text was overwritten by another record", where);
     }

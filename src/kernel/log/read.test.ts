@@ -98,6 +98,27 @@ test('a ring that has wrapped, with empty, long and broken lines, is what /dev/k
   assert.ok(still.some(({ text }) => text.includes('café \\xff\\xfe')));
 });
 
+test('a guest stopped while it was writing a message: pending, not shown, not lost', () => {
+  const log = read('linux-7.2-writing');
+  assert.deepEqual([...formatLog(log)], fixtureLines('linux-7.2-writing.serial.txt'));
+  assert.deepEqual(log.lost, { atStart: 0, gaps: [] });
+  const [pending, ...others] = log.pending;
+  assert.deepEqual(others, []);
+  assert.ok(pending !== undefined);
+  const { text, level, facility, sequence, after, execution } = pending;
+  assert.deepEqual(
+    { text, level, facility, sequence, after, execution },
+    {
+      text: 'a message that is being written',
+      level: 3,
+      facility: 1,
+      sequence: 356,
+      after: 356,
+      execution: { pid: 1, cpu: 1, comm: 'init' },
+    },
+  );
+});
+
 test('kernels with CONFIG_PRINTK_EXECUTION_CTX tell CPU, task and name of each message', () => {
   const records = read('linux-7.2-panic').records;
   const panic = records.find(({ text }) => text.startsWith('Kernel panic'));

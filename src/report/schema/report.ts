@@ -18,9 +18,8 @@ export const MachineSchema = Type.Object(
     cpus: Count('CPUs that the notes tell of'),
     memory: Type.Object({
       described: Count('Bytes of RAM that the dump describes'),
-      present: nullable(Count('Bytes that can be read'), 'Bytes that can be read'),
-      excluded: nullable(Count('Bytes filtered out'), 'Bytes that the writer filtered out'),
-      lost: nullable(Count('Bytes lost'), 'Bytes that were to be in the file and are not'),
+      present: Count('Bytes of it that are in the file'),
+      missing: Count('Bytes of it that are not: the writer filtered them out, or the file is cut off before them'),
     }),
   },
   { description: 'The machine' },

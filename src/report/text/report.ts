@@ -88,24 +88,9 @@ function loadedAt({ kaslrOffset, physBase }: { kaslrOffset: string | null; physB
   return parts.filter((part) => part !== '').join(', ') || null;
 }
 
-function memoryInWords({
-  described,
-  present,
-  excluded,
-  lost,
-}: {
-  described: number;
-  present: number | null;
-  excluded: number | null;
-  lost: number | null;
-}): string {
-  const parts = [
-    `${humanBytes(described)} of memory`,
-    present === null || present === described ? '' : `${humanBytes(present)} of it in the dump`,
-    excluded ? `${humanBytes(excluded)} filtered out` : '',
-    lost ? `${humanBytes(lost)} lost` : '',
-  ];
-  return parts.filter((part) => part !== '').join(', ');
+function memoryInWords({ described, missing }: { described: number; missing: number }): string {
+  const whole = `${humanBytes(described)} of memory`;
+  return missing === 0 ? whole : `${whole}, ${humanBytes(missing)} of it not in the file`;
 }
 
 /** All registers of the CPU on which it died (of every CPU when there are few and none did); where the others were. */

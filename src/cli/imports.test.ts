@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+/** Every module that a module imports, itself and through others; packages and `node:` modules by name. */
+function importsOf(entry: string, found = new Set<string>()): Set<string> {
+  const text = readFileSync(fileURLToPath(entry), 'utf8');
+  const statement = /^(?:import|export) (?:[^;'"]*? from )?'([^']+)'/gm;
+  for (const [, name = ''] of text.matchAll(statement)) take(name, entry, found);
+  for (const [, name = ''] of text.matchAll(/\bimport\('([^']+)'\)/g)) take(name, entry, found);
+  return found;
+}
+
+function take(name: string, from: string, found: Set<string>): void {
+  const target = name.startsWith('.') ? new URL(name, from).href : name;
+  if (found.has(target)) return;
+  found.add(target);
+  if (name.startsWith('.')) importsOf(target, found);
+}
+
+const packagesIn = (found: Set<string>) => [...found].filter((name) => !name.startsWith('file:')).sort();
+
+test('the library runs in a browser: nothing in it imports from node:', () => {
+  const found = importsOf(new URL('../index.js', import.meta.url).href);
+  assert.ok(found.size > 50, `${found.size} modules`);
+  assert.deepEqual(packagesIn(found), ['fflate', 'picocolors']);
+});
+
+test('a command loads what it needs: types and schemas cost nothing', () => {
+  const found = importsOf(new URL('./main.js', import.meta.url).href);
+  assert.ok(
+    [...found].some((name) => name.endsWith('/report/report.js')),
+    'through import() too',
+  );
+  assert.deepEqual(
+    packagesIn(found).filter((name) => !name.startsWith('node:')),
+    ['commander', 'fflate', 'picocolors'],
+  );
+});
