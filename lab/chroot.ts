@@ -23,6 +23,9 @@ const PACKAGES = [
   'python3-snappy',
 ];
 
+/** What modules for forky's kernels are built with. */
+const TOOLS = ['gcc', 'make', 'pahole'];
+
 const root = join(labDirectory, SUITE);
 /** Holds the list of what was installed. */
 const stamp = join(root, '.exhume-lab');
@@ -59,12 +62,20 @@ export function installForky(): void {
     run('debootstrap', ['--variant=minbase', cache, SUITE, root, mirror().archive, script]);
   }
   say(`installing ${PACKAGES.join(' ')} in ${SUITE}`);
-  const apt = (...args: string[]): void => {
-    const { command, args: all } = inForky([], 'env', ['DEBIAN_FRONTEND=noninteractive', 'apt-get', '-q', ...args]);
-    run(command, all);
-  };
   // The same as for our own index: see apt.ts.
   apt('-o', 'Acquire::Check-Valid-Until=false', 'update');
   apt('install', '-y', '--no-install-recommends', ...PACKAGES);
   writeFileSync(stamp, installed);
+}
+
+/** Adds what is needed to build modules, once. */
+export function installForkyTools(): void {
+  if (TOOLS.every((tool) => existsSync(join(root, 'usr/bin', tool)))) return;
+  say(`installing ${TOOLS.join(' ')} in ${SUITE}`);
+  apt('install', '-y', '--no-install-recommends', ...TOOLS);
+}
+
+function apt(...args: string[]): void {
+  const { command, args: all } = inForky([], 'env', ['DEBIAN_FRONTEND=noninteractive', 'apt-get', '-q', ...args]);
+  run(command, all);
 }

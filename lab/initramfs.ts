@@ -11,6 +11,8 @@ export interface Initramfs {
   readonly kernel: Kernel;
   /** Module names; what they depend on comes along. */
   readonly modules: readonly string[];
+  /** Modules that are not Debian's, by file name; inserted last. */
+  readonly ownModules?: ReadonlyMap<string, Uint8Array>;
   /** What the guest does, in busybox's sh, after the file systems are mounted and the modules inserted. */
   readonly script: string;
   /** Programs of this machine to take along, with their libraries. */
@@ -19,7 +21,8 @@ export interface Initramfs {
 }
 
 export function buildInitramfs(initramfs: Initramfs): Uint8Array {
-  const modules = moduleFiles(initramfs.kernel, initramfs.modules);
+  const own = [...(initramfs.ownModules ?? [])].map(([file, data]) => ({ file, data }));
+  const modules = [...moduleFiles(initramfs.kernel, initramfs.modules), ...own];
   const entries: ArchiveEntry[] = [
     ...['bin', 'dev', 'proc', 'sys', 'tmp', 'modules'].map((path) => ({ path, mode: DIRECTORY })),
     // The kernel opens this for init before anything is mounted.

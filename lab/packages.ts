@@ -14,6 +14,9 @@ const PACKAGES = [
   'debootstrap',
   'makedumpfile',
   'crash',
+  'gcc-12',
+  'libc6-dev',
+  'make',
 ];
 
 // biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholders are dpkg-query's

@@ -1,5 +1,6 @@
 /** The scenes: what is run, and how it ends. Every combination that a reader of dumps must survive is a line here. */
 
+import type { DeathName } from './deaths.js';
 import type { KernelName } from './kernels.js';
 
 export type QemuName = '7.2' | '11.1';
@@ -10,9 +11,10 @@ export type QemuName = '7.2' | '11.1';
  * - `hung`: every CPU spins in user mode, and is caught there.
  * - `idle`: nothing is wrong.
  * - `firmware`: no kernel was ever loaded.
+ * - `death`: as its `death` says (`lab/deaths.ts`).
  * - `kdump`: a panic starts a second kernel, which saves `/proc/vmcore` and stays.
  */
-export type Ending = 'panic' | 'hung' | 'idle' | 'firmware' | 'kdump';
+export type Ending = 'panic' | 'hung' | 'idle' | 'firmware' | 'death' | 'kdump';
 
 /** `raw` is a plain image of memory, `elf-paging` an ELF file with the virtual addresses that QEMU makes up. */
 export type Format = 'elf' | 'elf-paging' | 'kdump-zlib' | 'kdump-raw-zlib' | 'raw';
@@ -35,6 +37,7 @@ export interface Scene {
   readonly formats: readonly Format[];
   /** Make makedumpfile's forms of the saved `/proc/vmcore`. */
   readonly makedumpfile: boolean;
+  readonly death?: DeathName;
 }
 
 type Choices = Pick<Scene, 'name' | 'kernel' | 'qemu' | 'ending'> & Partial<Scene>;
@@ -52,6 +55,12 @@ function scene(choices: Choices): Scene {
     makedumpfile: false,
     ...choices,
   };
+}
+
+/** A guest that dies in one of the ways of `lab/deaths.ts`, each kernel on the QEMU of its time. */
+function dies(name: string, kernel: '6.1' | '7.2', death: DeathName, more: Partial<Scene> = {}): Scene {
+  const qemu = kernel === '6.1' ? '7.2' : '11.1';
+  return scene({ name, kernel, qemu, ending: 'death', death, formats: ['elf'], ...more });
 }
 
 export const SCENES: readonly Scene[] = [
@@ -157,4 +166,37 @@ export const SCENES: readonly Scene[] = [
   scene({ name: 'panic-5.10', kernel: '5.10', qemu: '7.2', ending: 'panic', formats: ['elf', 'kdump-zlib'] }),
   scene({ name: 'panic-6.12', kernel: '6.12', qemu: '11.1', ending: 'panic', formats: ['elf', 'kdump-raw-zlib'] }),
   scene({ name: 'panic-6.18-bare', kernel: '6.18', qemu: '7.2', ending: 'panic', vmcoreinfo: false, formats: ['elf'] }),
+
+  // Ways to die. Two boots of the same death: equal signatures.
+  dies('null-6.1', '6.1', 'null', { formats: ['elf', 'kdump-zlib'] }),
+  dies('null-7.2', '7.2', 'null', { formats: ['elf', 'kdump-raw-zlib'] }),
+  dies('null-again-6.1', '6.1', 'null'),
+  dies('null-again-7.2', '7.2', 'null'),
+  dies('busy-6.1', '6.1', 'busy', { formats: ['elf', 'kdump-zlib'] }),
+  dies('busy-7.2', '7.2', 'busy', { formats: ['elf', 'kdump-raw-zlib'] }),
+  dies('threads-6.1', '6.1', 'threads-5000', { megabytes: 384 }),
+  dies('threads-7.2', '7.2', 'threads-5000', { megabytes: 384 }),
+  dies('threads-20000-7.2', '7.2', 'threads-20000', { megabytes: 1024 }),
+  dies('poison-6.1', '6.1', 'poison'),
+  dies('bug-7.2', '7.2', 'bug'),
+  dies('warn-6.1', '6.1', 'warn'),
+  dies('jump-7.2', '7.2', 'jump'),
+  dies('divide-6.1', '6.1', 'divide'),
+  dies('list-6.1', '6.1', 'list'),
+  dies('list-7.2', '7.2', 'list'),
+  dies('overflow-6.1', '6.1', 'overflow'),
+  dies('overflow-7.2', '7.2', 'overflow'),
+  dies('irq-6.1', '6.1', 'irq'),
+  dies('irq-7.2', '7.2', 'irq'),
+  dies('softirq-7.2', '7.2', 'softirq'),
+  dies('work-6.1', '6.1', 'work'),
+  dies('survived-6.1', '6.1', 'survived'),
+  dies('softlockup-6.1', '6.1', 'softlockup'),
+  dies('softlockup-alive-7.2', '7.2', 'softlockup-alive'),
+  dies('hardlockup-6.1', '6.1', 'hardlockup'),
+  dies('hung-task-7.2', '7.2', 'hung-task'),
+  dies('hung-task-alive-6.1', '6.1', 'hung-task-alive'),
+  dies('oom-6.1', '6.1', 'oom'),
+  dies('oom-kill-7.2', '7.2', 'oom-kill'),
+  dies('nmi-7.2', '7.2', 'nmi'),
 ];

@@ -1,19 +1,18 @@
 /** What a guest does: it writes down the truth about itself, and then ends as its scene says. */
 
+import { LAST_WORDS, TASK_STAT, type Told } from './accounts.js';
+import { DEATHS } from './deaths.js';
+import { CAPTURED, READY } from './markers.js';
 import type { Scene } from './scenes.js';
 
-/** The console's words when a guest is where its scene wants it. */
-export const READY = '@@ ready';
-export const PANICKED = /---\[ end Kernel panic .*\]---\r?\n/;
-export const CAPTURED = '@@ captured';
-
 /** Where on the truth disk the head of /proc/kcore is; the sections of text are at its beginning. */
+export const LAST_WORDS_MEGABYTES = 24;
 export const KCORE_OFFSET = 48 << 20;
 export const KCORE_LENGTH = 64 << 10;
 export const TRUTH_DISK_BYTES = 64 << 20;
 
 /** Names of what the guest tells about itself, and the command that tells it. `dmesg` and `kmsg` come last. */
-const TRUTH: readonly (readonly [name: string, command: string])[] = [
+const TRUTH: readonly Told[] = [
   ['kallsyms', 'cat /proc/kallsyms'],
   ['cmdline', 'cat /proc/cmdline'],
   ['version', 'cat /proc/version'],
@@ -43,15 +42,36 @@ export function guestScript(scene: Scene): string {
 echo 0 > /proc/sys/kernel/kptr_restrict
 sleep 100000 &
 sh -c 'sleep 100001' &
+${before(scene)}
 ${TELL}
 {
-${TRUTH.map(([name, command]) => `tell ${name} ${command}`).join('\n')}
+${tellAll(TRUTH)}
 } > /dev/vda 2> /dev/null
 [ -e /proc/kcore ] && dd if=/proc/kcore of=/dev/vda bs=${KCORE_LENGTH} count=1 seek=${KCORE_OFFSET / KCORE_LENGTH} conv=notrunc 2> /dev/null
 sync
 echo 3 > /proc/sys/vm/drop_caches
+${lastWords(scene)}
 ${ending(scene)}
 `;
+}
+
+function tellAll(told: readonly Told[]): string {
+  return told.map(([name, command]) => `tell ${name} ${command}`).join('\n');
+}
+
+function before(scene: Scene): string {
+  if (scene.death === undefined) return '';
+  return ['mount -t debugfs debugfs /sys/kernel/debug', ...DEATHS[scene.death].before].join('\n');
+}
+
+/** What changes from moment to moment is told last of all, behind what was told before. */
+function lastWords(scene: Scene): string {
+  if (scene.death === undefined) return '';
+  const told = DEATHS[scene.death].tellsAll ? LAST_WORDS : [TASK_STAT];
+  return `{
+${tellAll(told)}
+} 2> /dev/null | dd of=/dev/vda bs=1M seek=${LAST_WORDS_MEGABYTES} conv=notrunc 2> /dev/null
+sync`;
 }
 
 function ending(scene: Scene): string {
@@ -73,6 +93,8 @@ function ending(scene: Scene): string {
         `echo "${READY}"`,
         'echo c > /proc/sysrq-trigger',
       ].join('\n');
+    case 'death':
+      return scene.death === undefined ? '' : DEATHS[scene.death].end.join('\n');
     case 'firmware':
       return '';
   }

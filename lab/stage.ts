@@ -13,13 +13,16 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, inForky } from './chroot.js';
+import { DEATHS, type Death } from './deaths.js';
 import { labDirectory, labPath, sceneDirectory } from './directories.js';
+import { crashModule, MODULE_FILE, sourcesDigest, userProgram } from './guest.js';
 import { buildInitramfs } from './initramfs.js';
 import { type Kernel, kernel } from './kernels.js';
 import { DERIVATIONS, derive, SNAPPY_FILE } from './makedumpfile.js';
+import { CAPTURED, PANICKED, READY } from './markers.js';
 import { Guest, serialArguments } from './qemu.js';
 import type { Format, Scene } from './scenes.js';
-import { CAPTURE_SCRIPT, CAPTURED, guestScript, PANICKED, READY, TRUTH_DISK_BYTES } from './script.js';
+import { CAPTURE_SCRIPT, guestScript, TRUTH_DISK_BYTES } from './script.js';
 import { LabError, run, say } from './shell.js';
 import { keepTruth } from './truth.js';
 
@@ -43,7 +46,9 @@ export async function makeScene(scene: Scene, force: boolean): Promise<boolean> 
   const directory = sceneDirectory(scene.name);
   const stamp = join(directory, 'scene.json');
   const derived = scene.makedumpfile ? { derived: [...DERIVATIONS, SNAPPY_FILE] } : {};
-  const definition = `${JSON.stringify({ edition: EDITION, ...scene, ...derived }, undefined, 2)}\n`;
+  const way = deathOf(scene);
+  const guest = way === undefined ? {} : { way: { ...way, until: `${way.until}` }, sources: sourcesDigest() };
+  const definition = `${JSON.stringify({ edition: EDITION, ...scene, ...derived, ...guest }, undefined, 2)}\n`;
   if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === definition) return false;
   const making = `${directory}.making`;
   try {
@@ -77,6 +82,7 @@ async function attempt(scene: Scene, directory: string): Promise<void> {
       const vmcore = saveVmcore(guest.console, scratch, directory);
       files.push(vmcore, ...(scene.makedumpfile ? derive(join(directory, vmcore)) : []));
     }
+    if (deathOf(scene)?.ours) writeFileSync(join(directory, MODULE_FILE), crashModule(scene.kernel));
     const qemu = await guest.execute('query-version');
     keepTruth({ scene, directory, scratch, console: guest.console, qemu, files });
   } finally {
@@ -91,7 +97,7 @@ async function attempt(scene: Scene, directory: string): Promise<void> {
 function prepare(scene: Scene, scratch: string, directory: string, serialLog: string): Command {
   const args = [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
-    ...['-machine', 'pc', '-accel', 'tcg,thread=multi', '-cpu', scene.cpuModel],
+    ...['-machine', 'pc', ...clock(scene), '-cpu', scene.cpuModel],
     ...['-smp', `${scene.cpus}`, '-m', `${scene.megabytes}`],
     ...['-qmp', 'stdio', ...serialArguments(serialLog)],
   ];
@@ -105,6 +111,16 @@ function prepare(scene: Scene, scratch: string, directory: string, serialLog: st
   }
   if (scene.qemu === '7.2') return { command: 'qemu-system-x86_64', args };
   return inForky([scratch, directory, join(labDirectory, 'kernels')], 'qemu-system-x86_64', args);
+}
+
+function deathOf(scene: Scene): Death | undefined {
+  return scene.death === undefined ? undefined : DEATHS[scene.death];
+}
+
+/** How instructions are run, and whether time passes with the clock on the wall. */
+function clock(scene: Scene): string[] {
+  if (!deathOf(scene)?.idleTimeSkipped) return ['-accel', 'tcg,thread=multi'];
+  return ['-accel', 'tcg,thread=single', '-icount', 'shift=1,sleep=off'];
 }
 
 function ovmf(scratch: string): string[] {
@@ -129,10 +145,12 @@ function boot(scene: Scene, scratch: string): string[] {
     ...(scene.kaslr ? [] : ['nokaslr']),
     ...scene.commandLine,
   ];
+  const swap = (deathOf(scene)?.swapMegabytes ?? 0) << 20;
   return [
     ...['-kernel', guestKernel.image, '-initrd', initrd, '-append', commandLine.join(' ')],
     ...disk(join(scratch, 'truth.disk'), TRUTH_DISK_BYTES),
     ...(scene.ending === 'kdump' ? disk(join(scratch, 'vmcore.disk'), (scene.megabytes + 64) << 20) : []),
+    ...(swap > 0 ? disk(join(scratch, 'swap.disk'), swap) : []),
   ];
 }
 
@@ -144,8 +162,14 @@ function disk(path: string, bytes: number): string[] {
 
 function initramfs(scene: Scene, guestKernel: Kernel): Uint8Array {
   const disks = ['virtio_pci', 'virtio_blk'];
-  const modules = scene.vmcoreinfo ? ['qemu_fw_cfg', ...disks] : disks;
+  const way = deathOf(scene);
+  const modules = [...(scene.vmcoreinfo ? ['qemu_fw_cfg'] : []), ...disks, ...(way?.modules ?? [])];
   const script = guestScript(scene);
+  if (way?.ours) {
+    const ours = new Map([[MODULE_FILE, crashModule(scene.kernel)]]);
+    const files = new Map([['/bin/exhume-lab-user', userProgram()]]);
+    return buildInitramfs({ kernel: guestKernel, modules, ownModules: ours, script, files });
+  }
   if (scene.ending !== 'kdump') return buildInitramfs({ kernel: guestKernel, modules, script });
   const capture = buildInitramfs({ kernel: guestKernel, modules: disks, script: CAPTURE_SCRIPT });
   const files = new Map<string, Uint8Array>([
@@ -162,6 +186,8 @@ async function reach(scene: Scene, guest: Guest): Promise<void> {
       return guest.waitFor('No bootable device', BOOT_SECONDS);
     case 'panic':
       return guest.waitFor(PANICKED, BOOT_SECONDS);
+    case 'death':
+      return reachDeath(scene, guest);
     case 'idle':
       await guest.waitFor(READY, BOOT_SECONDS);
       return until(guest, (cpus) => cpus.every((cpu) => cpu.includes('HLT=1')));
@@ -172,6 +198,16 @@ async function reach(scene: Scene, guest: Guest): Promise<void> {
       // What the first kernel's user space wrote last may never reach the console.
       return guest.waitFor(new RegExp(`^${CAPTURED} \\d+`, 'm'), CAPTURE_SECONDS);
   }
+}
+
+async function reachDeath(scene: Scene, guest: Guest): Promise<void> {
+  const way = deathOf(scene);
+  if (way === undefined) throw new LabError(`${scene.name} does not say how it dies`);
+  if (way.nmiAt !== undefined) {
+    await guest.waitFor(way.nmiAt, BOOT_SECONDS);
+    await guest.execute('inject-nmi');
+  }
+  await guest.waitFor(way.until, BOOT_SECONDS);
 }
 
 /** Looks at the registers of the stopped guest, and lets it run on, until all CPUs are as wanted. */

@@ -1,0 +1,5 @@
+/** The console's words when a guest is where its scene wants it. */
+
+export const READY = '@@ ready';
+export const PANICKED = /---\[ end Kernel panic .*\]---\r?\n/;
+export const CAPTURED = '@@ captured';
