@@ -4,6 +4,7 @@ import { example } from './command.js';
 import { defineCompletion } from './commands/completion.js';
 import { defineInfo } from './commands/info.js';
 import { defineLog } from './commands/log.js';
+import { definePs } from './commands/ps.js';
 import { defineRd, withLongWidths } from './commands/rd.js';
 import { defineRegs } from './commands/regs.js';
 import { defineReport } from './commands/report.js';
@@ -36,6 +37,7 @@ export function createProgram(session: Session): Command {
   defineSym(program, session);
   defineVtop(program, session);
   defineRd(program, session);
+  definePs(program, session);
   defineCompletion(program, session);
   example(program, 'exhume vmcore', 'why did it die?');
   example(program, 'exhume log vmcore | less', 'the whole kernel log');

@@ -3,6 +3,7 @@ import { RegsSchema } from './cpu.js';
 import { ErrorSchema } from './error.js';
 import { InfoSchema } from './info.js';
 import { LogSchema } from './log.js';
+import { PsSchema } from './ps.js';
 import { RdSchema } from './rd.js';
 import { ReportSchema } from './report.js';
 import { SymSchema } from './sym.js';
@@ -17,6 +18,7 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   sym: SymSchema,
   vtop: VtopSchema,
   rd: RdSchema,
+  ps: PsSchema,
   error: ErrorSchema,
 };
 
