@@ -1,0 +1,117 @@
+import { type VirtualAddress, virtualAddress } from '../../bytes/address.js';
+import { isExhumeError } from '../../bytes/errors.js';
+import { viewOf } from '../../bytes/struct-table.js';
+import type { Cpu } from '../../machine/machine.js';
+import type { KernelView } from '../kernel-view.js';
+import { hotVariable } from './regions.js';
+import { isPlausible, isUserMode, type RegisterSet, readSavedRegisters } from './registers.js';
+
+/** What a CPU was doing when this kernel last ran on it. */
+export interface CpuState {
+  readonly cpu: number;
+  /** Address of its current `task_struct`; undefined when that cannot be read. */
+  readonly task: VirtualAddress | undefined;
+  /** Its registers; undefined when no note of this kernel's has them. */
+  readonly registers: RegisterSet | undefined;
+  /** `notes`: of the dump. `crash_notes`: what the dying kernel saved in its memory. */
+  readonly source: 'notes' | 'crash_notes' | undefined;
+}
+
+/** The task that a CPU was running: `current_task`, in `pcpu_hot` from 6.2 to 6.14, else what its run queue says. */
+export function currentTask(view: KernelView, cpu: number): VirtualAddress | undefined {
+  try {
+    const task = hotVariable(view, 'current_task', cpu) ?? 0n;
+    if (task !== 0n) return virtualAddress(task);
+    const queued = view.struct('rq', view.perCpu('runqueues', cpu)).pointer('curr');
+    return queued === 0n ? undefined : queued;
+  } catch (error) {
+    if (isExhumeError(error)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * A CPU's task and registers. Where another kernel ran on it by the time of the dump, as kdump's capture kernel does,
+ * the notes are of that one: then what this kernel saved when it died is taken, and nothing when it saved nothing.
+ */
+export function cpuState(view: KernelView, cpu: number): CpuState {
+  const task = currentTask(view, cpu);
+  const saved = (): CpuState | undefined => {
+    const registers = savedNote(view, cpu);
+    return registers && { cpu, task, registers, source: 'crash_notes' };
+  };
+  const noted = (): CpuState | undefined => {
+    const registers = notedCpu(view, cpu, task)?.registers;
+    return registers && { cpu, task, registers, source: 'notes' };
+  };
+  // A kernel's own dump has in its notes what the dead kernel saved, but not which CPU each is of.
+  const qemu = view.kernel.machine.creator === 'qemu';
+  return (qemu ? (noted() ?? saved()) : (saved() ?? noted())) ?? { cpu, task, registers: undefined, source: undefined };
+}
+
+/** The machine's CPU that is this kernel's CPU of a number, if it was still this kernel that ran on it. */
+function notedCpu(view: KernelView, cpu: number, task: VirtualAddress | undefined): Cpu | undefined {
+  const { machine } = view.kernel;
+  const all = machine.cpus.filter(({ registers }) => registers !== undefined);
+  const area = perCpuArea(view, cpu);
+  const byArea = all.filter((one) => machine.perCpuBasesOf(one).some((base) => base === area));
+  const own = byArea.find((one) => runs(view, one) !== false);
+  if (own !== undefined) return own;
+  // Without segment bases: kdump's notes are in the order of the CPUs, or tell their tasks.
+  const bare = all.filter((one) => machine.perCpuBasesOf(one).length === 0 && runs(view, one) !== false);
+  const pid = task === undefined ? undefined : pidOf(view, task);
+  if (machine.creator === 'qemu') return bare.find(({ index }) => index === cpu);
+  return (pid === undefined || pid === 0 ? undefined : bare.find((one) => one.pid === pid)) ?? bare[cpu];
+}
+
+function perCpuArea(view: KernelView, cpu: number): bigint | undefined {
+  try {
+    return view.perCpu(0n, cpu);
+  } catch (error) {
+    if (isExhumeError(error)) return undefined;
+    throw error;
+  }
+}
+
+function pidOf(view: KernelView, task: bigint): number | undefined {
+  try {
+    return view.struct('task_struct', task).int('pid');
+  } catch (error) {
+    if (isExhumeError(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Does a CPU's page table map this kernel's code where this kernel has it? Undefined when its registers name none. */
+function runs({ kernel }: KernelView, cpu: Cpu): boolean | undefined {
+  const text = kernel.symbols.address('_stext');
+  const physical = text === undefined ? undefined : kernel.pageTable.translate(text);
+  const roots = kernel.machine.rootsOf(cpu);
+  if (text === undefined || physical === undefined || roots.length === 0) return undefined;
+  return roots.some(({ root, levels }) => kernel.machine.pageTable(root, levels).translate(text) === physical);
+}
+
+const NT_PRSTATUS = 1;
+/** Where `pr_reg` is in `struct elf_prstatus` of 64-bit machines; include/uapi/linux/elfcore.h. */
+const PR_REG = 112n;
+
+/** `crash_save_cpu()` fills a note for each CPU in the per-CPU area that `crash_notes` points at; kernel/crash_core.c. */
+function savedNote(view: KernelView, cpu: number): RegisterSet | undefined {
+  try {
+    const variable = view.kernel.symbols.address('crash_notes');
+    if (variable === undefined) return undefined;
+    const area = view.memory.pointer(variable);
+    if (area === 0n) return undefined;
+    const note = view.perCpu(area, cpu);
+    const header = viewOf(view.memory.bytes(note, 12));
+    const nameSize = header.getUint32(0, true);
+    if (header.getUint32(8, true) !== NT_PRSTATUS || nameSize !== 5 || header.getUint32(4, true) === 0)
+      return undefined;
+    // The register set of a note is laid out as the kernel's own.
+    const registers = readSavedRegisters(view, note + 12n + 8n + PR_REG);
+    return isPlausible(registers) || isUserMode(registers) ? registers : undefined;
+  } catch (error) {
+    if (isExhumeError(error)) return undefined;
+    throw error;
+  }
+}

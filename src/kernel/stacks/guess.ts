@@ -1,0 +1,80 @@
+import { isExhumeError } from '../../bytes/errors.js';
+import type { KernelView } from '../kernel-view.js';
+import type { Position, UnwindContext } from './position.js';
+import type { StackRegion } from './regions.js';
+import { isPlausible, isUserMode, readSavedRegisters, sizeOfSavedRegisters } from './registers.js';
+import type { KernelText } from './text.js';
+
+/**
+ * The caller where no table tells it: by the frame pointer, else by the next word on the stack that a call may have
+ * left, else by what lies at the stack's end. Undefined when there is nothing of the kind.
+ */
+export function guessCaller(context: UnwindContext, position: Position, region: StackRegion): Position | undefined {
+  return byFramePointer(context, position, region) ?? byScan(context, position, region) ?? byEnd(context, region);
+}
+
+const GUESSED = { signal: false, registers: undefined, guessed: true } as const;
+
+/** `[rbp]` is the caller's rbp, the word above it the return address, where code keeps frame pointers (BPF programs do). */
+function byFramePointer(
+  { view, text }: UnwindContext,
+  { sp, bp }: Position,
+  region: StackRegion,
+): Position | undefined {
+  if (bp === undefined || bp < sp || (bp & 7n) !== 0n || bp + 16n > region.end) return undefined;
+  const ip = wordAt(view, bp + 8n);
+  const outer = wordAt(view, bp);
+  if (ip === undefined || outer === undefined || !text.isReturnAddress(ip)) return undefined;
+  return { ...GUESSED, ip, sp: bp + 16n, bp: outer, slot: bp + 8n };
+}
+
+function byScan({ view, text }: UnwindContext, { sp }: Position, region: StackRegion): Position | undefined {
+  for (const { slot, address } of textWords(view, text, sp, region.end)) {
+    if (text.isReturnAddress(address)) return { ...GUESSED, ip: address, sp: slot + 8n, bp: undefined, slot };
+  }
+  return undefined;
+}
+
+/** The registers of user mode lie at the end of a task's stack, those of an exception at the end of its. */
+function byEnd({ view }: UnwindContext, region: StackRegion): Position | undefined {
+  if (region.kind !== 'task' && region.kind !== 'exception') return undefined;
+  const size = BigInt(sizeOfSavedRegisters(view));
+  for (const padding of PADDINGS) {
+    try {
+      const registers = readSavedRegisters(view, region.end - padding - size);
+      if (!isPlausible(registers) || (region.kind === 'task' && !isUserMode(registers))) continue;
+      const [ip, sp, bp] = [registers.get('rip') ?? 0n, registers.get('rsp') ?? 0n, registers.get('rbp')];
+      return { ip, sp, bp, signal: true, registers, slot: undefined, guessed: true };
+    } catch (error) {
+      if (!isExhumeError(error)) throw error;
+    }
+  }
+  return undefined;
+}
+
+/** `TOP_OF_KERNEL_STACK_PADDING`: 16 with FRED, else 0; arch/x86/include/asm/thread_info.h. */
+const PADDINGS: readonly bigint[] = [0n, 16n];
+
+/** Every word from `from` to the end of a stack that is an address of kernel code; pages that are missing are left out. */
+export function* textWords(
+  view: KernelView,
+  text: KernelText,
+  from: bigint,
+  to: bigint,
+): Generator<{ readonly slot: bigint; readonly address: bigint }> {
+  for (let slot = (from + 7n) & ~7n; slot + 8n <= to; slot += 8n) {
+    const address = wordAt(view, slot);
+    if (address !== undefined && address >= KERNEL_HALF && text.isText(address)) yield { slot, address };
+  }
+}
+
+const KERNEL_HALF = 1n << 63n;
+
+function wordAt(view: KernelView, address: bigint): bigint | undefined {
+  try {
+    return view.memory.u64(address);
+  } catch (error) {
+    if (isExhumeError(error)) return undefined;
+    throw error;
+  }
+}
