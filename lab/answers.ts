@@ -1,10 +1,12 @@
 /** `npm run lab -- --peers`: what the peers say about the dumps of a scene, kept beside them. */
 
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { TASK_STAT } from './accounts.js';
 import { labPath, sceneDirectory } from './directories.js';
+import { MODULE_FILE } from './guest.js';
 import { vmlinux } from './kernels.js';
-import { CRASH_MINIMAL, crash, DRGN_ARCHITECTURE, drgnLog } from './peers.js';
+import { CRASH_MINIMAL, crash, DRGN_ARCHITECTURE, drgnLog, drgnWalks } from './peers.js';
 import type { Scene } from './scenes.js';
 import { LabError, say } from './shell.js';
 import { readTruth } from './truth.js';
@@ -49,6 +51,68 @@ export function keepPeerAnswers(scene: Scene): void {
     ];
     ask('crash', CRASH_MINIMAL, (options) => crash('forky', dump, symbols, commands, options));
   }
+  if (scene.death !== undefined) keepWalks(scene, directory, answers, symbols);
+}
+
+/** How crash is asked to walk the kernel's structures, by the name of the answer. */
+const WALKS: readonly (readonly [name: string, command: string])[] = [
+  ['ps', 'ps'],
+  ['ps-l', 'ps -l'],
+  ['bt-a', 'bt -a'],
+  ['bt', 'foreach bt'],
+  ['mod', 'mod'],
+  ['mount', 'mount'],
+  ['net', 'net'],
+  ['net-s', 'foreach net -s'],
+  ['kmem-i', 'kmem -i'],
+  ['kmem-s', 'kmem -s'],
+  ['runq', 'runq'],
+  ['irq', 'irq'],
+  ['timer', 'timer'],
+  ['dev', 'dev'],
+  ['dev-d', 'dev -d'],
+  ['swap', 'swap'],
+  ['ipcs', 'ipcs'],
+  ['sys', 'sys'],
+  ['mach', 'mach'],
+  ['files', 'foreach user files'],
+  ['vm', 'foreach user vm'],
+  ['ps-t', 'ps -t'],
+  ['sig', 'foreach sig'],
+];
+
+/** Asked of thousands of tasks, crash takes minutes for the others. */
+const QUICK_WALKS = new Set(['ps', 'ps-l', 'bt-a', 'mod', 'kmem-i', 'runq', 'sys']);
+
+/**
+ * The dump of a guest that died in one of our ways: what crash prints for each command as `crash-NAME`, and what drgn
+ * finds as `drgn.json`. crash has no walks of a kernel that it opens only with `--minimal`.
+ */
+function keepWalks(scene: Scene, directory: string, answers: string, symbols: string): void {
+  const file = 'dump.elf';
+  const dump = join(directory, file);
+  const answer = (name: string): string => join(answers, `${file}.${name}`);
+  const keep = (name: string, question: () => string): void => {
+    if (existsSync(answer(name))) return;
+    const said = attempt(question);
+    if (said instanceof LabError) say(`${scene.name}: ${name}: ${said.message}`);
+    else writeFileSync(answer(name), said);
+  };
+  const own = join(directory, MODULE_FILE);
+  keep('drgn.json', () => drgnWalks(dump, symbols, existsSync(own) ? [own] : []));
+  if (existsSync(answer('crash-error'))) return;
+  const many = (readFileSync(join(directory, TASK_STAT[0]), 'latin1').match(/\n/g)?.length ?? 0) > 1000;
+  const walks = WALKS.filter(([name]) => !many || QUICK_WALKS.has(name));
+  // One start of crash for all; it writes the answers itself, and the last is complete when it ends.
+  keep('crash-walks', () => {
+    crash(
+      'forky',
+      dump,
+      symbols,
+      walks.map(([name, command]) => `${command} > ${answer(`crash-${name}`)}`),
+    );
+    return `${walks.map(([name, command]) => `${name}\t${command}`).join('\n')}\n`;
+  });
 }
 
 /** The answer, or the failure to give one. */

@@ -5,6 +5,7 @@
  */
 
 import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type Command, inForky } from './chroot.js';
 import { run } from './shell.js';
 
@@ -64,6 +65,17 @@ export function drgnCommand(dump: string, vmlinux: string, program: string, opti
 export function drgnLog(dump: string, vmlinux: string, options: readonly string[] = []): string {
   const program = 'from drgn.helpers.linux.printk import print_dmesg; print_dmesg()';
   const { command, args } = drgnCommand(dump, vmlinux, program, options);
+  return run(command, args, { timeoutSeconds: TIMEOUT_SECONDS, label: 'drgn' }).stdout;
+}
+
+// From dist/lab as from lab.
+const WALKS = fileURLToPath(new URL('../../lab/peer-drgn.py', import.meta.url));
+
+/** Tasks with their stacks, mounts, files and the like, as JSON: `lab/peer-drgn.py`. */
+export function drgnWalks(dump: string, vmlinux: string, moduleFiles: readonly string[] = []): string {
+  const symbols = [vmlinux, ...moduleFiles].flatMap((file) => ['-s', file]);
+  const seen = directories(dump, vmlinux, ...moduleFiles, WALKS);
+  const { command, args } = inForky(seen, 'drgn', ['-q', '-c', dump, ...symbols, WALKS]);
   return run(command, args, { timeoutSeconds: TIMEOUT_SECONDS, label: 'drgn' }).stdout;
 }
 

@@ -68,7 +68,9 @@ function before(scene: Scene): string {
 function lastWords(scene: Scene): string {
   if (scene.death === undefined) return '';
   const told = DEATHS[scene.death].tellsAll ? LAST_WORDS : [TASK_STAT];
-  return `{
+  // Addresses in /proc/net and the like are shown to root, not hashed.
+  return `echo 1 > /proc/sys/kernel/kptr_restrict
+{
 ${tellAll(told)}
 } 2> /dev/null | dd of=/dev/vda bs=1M seek=${LAST_WORDS_MEGABYTES} conv=notrunc 2> /dev/null
 sync`;

@@ -32,6 +32,8 @@ const DUMP_SECONDS = 300;
 
 /** Changes of the lab that make every scene old. */
 const EDITION = 2;
+/** Those that make only the scenes with a death old. */
+const DEATH_EDITION = 2;
 
 const FILES: Readonly<Record<Format, string>> = {
   elf: 'dump.elf',
@@ -47,7 +49,10 @@ export async function makeScene(scene: Scene, force: boolean): Promise<boolean> 
   const stamp = join(directory, 'scene.json');
   const derived = scene.makedumpfile ? { derived: [...DERIVATIONS, SNAPPY_FILE] } : {};
   const way = deathOf(scene);
-  const guest = way === undefined ? {} : { way: { ...way, until: `${way.until}` }, sources: sourcesDigest() };
+  const guest =
+    way === undefined
+      ? {}
+      : { deathEdition: DEATH_EDITION, way: { ...way, until: `${way.until}` }, sources: sourcesDigest() };
   const definition = `${JSON.stringify({ edition: EDITION, ...scene, ...derived, ...guest }, undefined, 2)}\n`;
   if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === definition) return false;
   const making = `${directory}.making`;
