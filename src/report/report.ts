@@ -40,7 +40,7 @@ export function buildReport(subject: Subject, options: ReportOptions): Report {
   return {
     schema: 'exhume-report/1',
     complete,
-    headline: headlineOf(sections),
+    headline: headlineOf({ file, ...sections }),
     file,
     ...sections,
     kernels: kernelSummaries(subject),
