@@ -21,7 +21,10 @@ import { PREF_ADDRESS_OFFSET, START_KERNEL_MAP } from './x86-64.js';
 
 /** The kernels in a machine, and how they were looked for. */
 export interface KernelSearch {
-  /** The one that matters first: crashed, then running, then a capture kernel. Empty when none was found. */
+  /**
+   * The one that matters first: the crashed or running one, then what earlier boots left, then a capture kernel.
+   * Empty when none was found.
+   */
   readonly kernels: readonly Kernel[];
   /** What was tried to find them; each kernel has evidence of its own besides. */
   readonly evidence: readonly Evidence[];
@@ -35,9 +38,53 @@ export function openKernels(machine: Machine): KernelSearch {
   const log = new EvidenceLog();
   const kernels = findCandidates(machine, log).map((candidate) => openKernel(machine, candidate));
   addCrashedKernelsOf(machine, kernels, log);
-  const order: readonly KernelRole[] = ['crashed', 'running', 'capture'];
-  kernels.sort((a, b) => order.indexOf(a.role) - order.indexOf(b.role));
-  return { kernels: kernels.map((kernel, index) => ({ ...kernel, index })), evidence: log.all };
+  const ordered = inOrder(kernels, log);
+  return { kernels: ordered.map((kernel, index) => ({ ...kernel, index })), evidence: log.all };
+}
+
+const ROLES: readonly KernelRole[] = ['crashed', 'running', 'capture'];
+
+/**
+ * Memory survives a reset, and with it the kernel of an earlier boot, which may well have panicked. So the one whose
+ * image is whole comes first, of several the one that ran last, and only then the crashed one; capture kernels last.
+ */
+function inOrder(kernels: readonly Kernel[], log: EvidenceLog): readonly Kernel[] {
+  if (kernels.length < 2) return kernels;
+  const ranked = kernels.map((kernel) => ({
+    kernel,
+    capture: kernel.role === 'capture' ? 1 : 0,
+    torn: isTorn(kernel) ? 1 : 0,
+    seen: kernel.crashTime ?? sensible(kernel.stoppedTime),
+    role: ROLES.indexOf(kernel.role),
+  }));
+  ranked.sort((a, b) => a.capture - b.capture || a.torn - b.torn || b.seen - a.seen || a.role - b.role);
+  for (const { kernel, torn } of ranked) {
+    if (torn === 0) continue;
+    const detail = 'remains of an earlier boot: its image was written over';
+    log.reject('kernel', 'where its last byte lies', kernel.release, detail);
+  }
+  return ranked.map(({ kernel }) => kernel);
+}
+
+/** Torn memory can hold any number; 2 ** 32 seconds after 1970 is in 2106. */
+function sensible(time: number | undefined): number {
+  return time !== undefined && time < 2 ** 32 ? time : 0;
+}
+
+/** An image is one piece of physical memory, from its first byte to its last. */
+function isTorn({ symbols, memory }: Kernel): boolean {
+  const start = symbols.address('_stext') ?? symbols.address('_text');
+  const stop = symbols.address('__bss_stop');
+  if (start === undefined || stop === undefined) return false;
+  try {
+    const first = memory.translate(start);
+    const last = memory.translate((stop - 1n) as VirtualAddress);
+    return first === undefined || last === undefined || BigInt(last - first) !== stop - 1n - start;
+  } catch (error) {
+    // A page of its tables that is not in the dump says nothing.
+    if (isExhumeError(error)) return false;
+    throw error;
+  }
 }
 
 /** The kernel of this index, or the first one. Throws EXH_NO_KERNEL, with the evidence in words. */
