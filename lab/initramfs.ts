@@ -18,6 +18,8 @@ export interface Initramfs {
   /** Programs of this machine to take along, with their libraries. */
   readonly programs?: readonly string[];
   readonly files?: ReadonlyMap<string, Uint8Array>;
+  /** Leave it as it is: a guest in software emulation takes longer to inflate much than to read it. */
+  readonly plain?: boolean;
 }
 
 export function buildInitramfs(initramfs: Initramfs): Uint8Array {
@@ -33,7 +35,8 @@ export function buildInitramfs(initramfs: Initramfs): Uint8Array {
     ...modules.map(({ file, data }) => ({ path: `modules/${file}`, mode: EXECUTABLE, data })),
     ...withParents([...programFiles(initramfs.programs ?? []), ...(initramfs.files ?? [])]),
   ];
-  return gzipSync(archive(entries), { level: 1 });
+  const whole = archive(entries);
+  return initramfs.plain ? whole : gzipSync(whole, { level: 1 });
 }
 
 function busybox(): string {
@@ -63,6 +66,13 @@ while :; do sleep 1000; done
 interface Module {
   readonly file: string;
   readonly data: Uint8Array;
+}
+
+/** A module that depends on no other. */
+export function moduleFile(kernel: Kernel, name: string): Uint8Array {
+  const [first, ...others] = moduleFiles(kernel, [name]);
+  if (first === undefined || others.length > 0) throw new LabError(`${name} is built in, or depends on others`);
+  return first.data;
 }
 
 /** The modules and what they depend on, in the order in which they can be inserted. Built-in ones are left out. */

@@ -13,8 +13,11 @@ export type QemuName = '7.2' | '11.1';
  * - `firmware`: no kernel was ever loaded.
  * - `death`: as its `death` says (`lab/deaths.ts`).
  * - `kdump`: a panic starts a second kernel, which saves `/proc/vmcore` and stays.
+ * - `stuck`: inside the kernel: one CPU spins with interrupts off, the other waits for it; the log has a soft lockup.
+ * - `rebooted`: panics, is reset without losing its memory, boots once more, and then nothing is wrong.
+ * - `live`: exhume itself runs in the guest, on `/proc/kcore`; there is no dump.
  */
-export type Ending = 'panic' | 'hung' | 'idle' | 'firmware' | 'death' | 'kdump';
+export type Ending = 'panic' | 'hung' | 'idle' | 'firmware' | 'death' | 'kdump' | 'stuck' | 'rebooted' | 'live';
 
 /** `raw` is a plain image of memory, `elf-paging` an ELF file with the virtual addresses that QEMU makes up. */
 export type Format = 'elf' | 'elf-paging' | 'kdump-zlib' | 'kdump-raw-zlib' | 'raw';
@@ -161,6 +164,49 @@ export const SCENES: readonly Scene[] = [
 
   // Memory on both sides of the hole below 4 GiB.
   scene({ name: 'high', kernel: '6.1', qemu: '11.1', ending: 'panic', megabytes: 5120, formats: ['kdump-raw-zlib'] }),
+
+  // Hung in the kernel and not in user mode.
+  scene({ name: 'stuck-6.1', kernel: '6.1', qemu: '7.2', ending: 'stuck', formats: ['elf', 'kdump-zlib'] }),
+  scene({
+    name: 'stuck-7.2-bare',
+    kernel: '7.2',
+    qemu: '11.1',
+    ending: 'stuck',
+    vmcoreinfo: false,
+    formats: ['elf', 'kdump-raw-zlib'],
+  }),
+
+  // An earlier boot's kernel is still in memory, with its page tables and its VMCOREINFO.
+  scene({
+    name: 'rebooted-6.1-bare',
+    kernel: '6.1',
+    qemu: '7.2',
+    ending: 'rebooted',
+    vmcoreinfo: false,
+    megabytes: 1024,
+    formats: ['elf', 'raw'],
+  }),
+  scene({
+    name: 'rebooted-7.2-bare',
+    kernel: '7.2',
+    qemu: '11.1',
+    ending: 'rebooted',
+    vmcoreinfo: false,
+    formats: ['kdump-raw-zlib', 'raw'],
+  }),
+
+  // The running kernel, looked at from inside.
+  scene({ name: 'kcore-6.1', kernel: '6.1', qemu: '7.2', ending: 'live', megabytes: 1024, formats: [] }),
+  // With five levels, offsets in /proc/kcore do not fit a double's 53 bits.
+  scene({
+    name: 'kcore-7.2-la57',
+    kernel: '7.2',
+    qemu: '11.1',
+    ending: 'live',
+    cpuModel: 'qemu64,+la57',
+    megabytes: 1024,
+    formats: [],
+  }),
 
   // Other encodings of the log and of kallsyms.
   scene({ name: 'panic-5.10', kernel: '5.10', qemu: '7.2', ending: 'panic', formats: ['elf', 'kdump-zlib'] }),

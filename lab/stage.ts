@@ -16,18 +16,21 @@ import { type Command, inForky } from './chroot.js';
 import { DEATHS, type Death } from './deaths.js';
 import { labDirectory, labPath, sceneDirectory } from './directories.js';
 import { crashModule, MODULE_FILE, sourcesDigest, userProgram } from './guest.js';
-import { buildInitramfs } from './initramfs.js';
+import { buildInitramfs, moduleFile } from './initramfs.js';
 import { type Kernel, kernel } from './kernels.js';
+import { carriedDigest, carriedFiles, NODE, SETPRIV } from './live.js';
 import { DERIVATIONS, derive, SNAPPY_FILE } from './makedumpfile.js';
-import { CAPTURED, PANICKED, READY } from './markers.js';
+import { CAPTURED, LOCKED_UP, PANICKED, READY } from './markers.js';
 import { Guest, serialArguments } from './qemu.js';
 import type { Format, Scene } from './scenes.js';
 import { CAPTURE_SCRIPT, guestScript, TRUTH_DISK_BYTES } from './script.js';
 import { LabError, run, say } from './shell.js';
+import { STUCK_MODULE, STUCK_PATH, stuckModule } from './stuck.js';
 import { keepTruth } from './truth.js';
 
 const BOOT_SECONDS = 240;
 const CAPTURE_SECONDS = 600;
+const LIVE_SECONDS = 600;
 const DUMP_SECONDS = 300;
 
 /** Changes of the lab that make every scene old. */
@@ -53,7 +56,9 @@ export async function makeScene(scene: Scene, force: boolean): Promise<boolean> 
     way === undefined
       ? {}
       : { deathEdition: DEATH_EDITION, way: { ...way, until: `${way.until}` }, sources: sourcesDigest() };
-  const definition = `${JSON.stringify({ edition: EDITION, ...scene, ...derived, ...guest }, undefined, 2)}\n`;
+  // What exhume said is as old as the exhume that said it.
+  const carried = scene.ending === 'live' ? { carried: carriedDigest() } : {};
+  const definition = `${JSON.stringify({ edition: EDITION, ...scene, ...derived, ...guest, ...carried }, undefined, 2)}\n`;
   if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === definition) return false;
   const making = `${directory}.making`;
   try {
@@ -89,11 +94,12 @@ async function attempt(scene: Scene, directory: string): Promise<void> {
     }
     if (deathOf(scene)?.ours) writeFileSync(join(directory, MODULE_FILE), crashModule(scene.kernel));
     const qemu = await guest.execute('query-version');
-    keepTruth({ scene, directory, scratch, console: guest.console, qemu, files });
+    keepTruth({ scene, directory, scratch, console: lastBoot(guest.console, scene), qemu, files });
   } finally {
     await guest.quit();
     rmSync(scratch, { recursive: true });
   }
+  if (scene.ending === 'rebooted') splitConsole(serialLog, scene);
   const sizes = files.map((name) => `${name} ${(statSync(join(directory, name)).size / 1e6).toFixed(1)} MB`);
   say(`${scene.name}: ${((Date.now() - start) / 1000).toFixed(1)} s: ${sizes.join(', ')}`);
 }
@@ -101,7 +107,8 @@ async function attempt(scene: Scene, directory: string): Promise<void> {
 /** Writes what the guest boots from, and says how to start it. */
 function prepare(scene: Scene, scratch: string, directory: string, serialLog: string): Command {
   const args = [
-    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+    ...['-nodefaults', '-no-user-config', '-display', 'none'],
+    ...(scene.ending === 'rebooted' ? [] : ['-no-reboot']),
     ...['-machine', 'pc', ...clock(scene), '-cpu', scene.cpuModel],
     ...['-smp', `${scene.cpus}`, '-m', `${scene.megabytes}`],
     ...['-qmp', 'stdio', ...serialArguments(serialLog)],
@@ -175,6 +182,14 @@ function initramfs(scene: Scene, guestKernel: Kernel): Uint8Array {
     const files = new Map([['/bin/exhume-lab-user', userProgram()]]);
     return buildInitramfs({ kernel: guestKernel, modules, ownModules: ours, script, files });
   }
+  if (scene.ending === 'live') {
+    const files = carriedFiles();
+    return buildInitramfs({ kernel: guestKernel, modules, script, programs: [NODE, SETPRIV], files, plain: true });
+  }
+  if (scene.ending === 'stuck') {
+    const files = new Map([[STUCK_PATH, stuckModule(moduleFile(guestKernel, STUCK_MODULE))]]);
+    return buildInitramfs({ kernel: guestKernel, modules, script, files });
+  }
   if (scene.ending !== 'kdump') return buildInitramfs({ kernel: guestKernel, modules, script });
   const capture = buildInitramfs({ kernel: guestKernel, modules: disks, script: CAPTURE_SCRIPT });
   const files = new Map<string, Uint8Array>([
@@ -193,9 +208,19 @@ async function reach(scene: Scene, guest: Guest): Promise<void> {
       return guest.waitFor(PANICKED, BOOT_SECONDS);
     case 'death':
       return reachDeath(scene, guest);
+    case 'stuck':
+      await guest.waitFor(LOCKED_UP, BOOT_SECONDS);
+      return until(guest, (cpus) => guest.console.endsWith('\n') && cpus.every((cpu) => cpu.includes('CPL=0')));
+    case 'rebooted':
     case 'idle':
+      if (scene.ending === 'rebooted') {
+        await guest.waitFor(PANICKED, BOOT_SECONDS);
+        await guest.execute('system_reset');
+      }
       await guest.waitFor(READY, BOOT_SECONDS);
       return until(guest, (cpus) => cpus.every((cpu) => cpu.includes('HLT=1')));
+    case 'live':
+      return guest.waitFor(READY, LIVE_SECONDS);
     case 'hung':
       await guest.waitFor(READY, BOOT_SECONDS);
       return until(guest, (cpus) => cpus.length === scene.cpus && cpus.every((cpu) => cpu.includes('CPL=3')));
@@ -213,6 +238,22 @@ async function reachDeath(scene: Scene, guest: Guest): Promise<void> {
     await guest.execute('inject-nmi');
   }
   await guest.waitFor(way.until, BOOT_SECONDS);
+}
+
+/** The console from where the kernel in the dump started on it. */
+function lastBoot(console: string, scene: Scene): string {
+  if (scene.ending !== 'rebooted') return console;
+  const [, second] = console.matchAll(/^\[ +0\.000000\] Linux version /gm);
+  if (second === undefined) throw new LabError('it did not boot twice');
+  return console.slice(second.index);
+}
+
+/** `serial.log` is of the kernel in the dump; `serial.first.log` of the one before. */
+function splitConsole(serialLog: string, scene: Scene): void {
+  const whole = readFileSync(serialLog, 'latin1');
+  const last = lastBoot(whole, scene);
+  writeFileSync(serialLog.replace(/log$/, 'first.log'), whole.slice(0, -last.length), 'latin1');
+  writeFileSync(serialLog, last, 'latin1');
 }
 
 /** Looks at the registers of the stopped guest, and lets it run on, until all CPUs are as wanted. */

@@ -33,7 +33,8 @@ function groups(): Map<string, LabDump[]> {
   for (const dump of dumps.filter(({ cutOff }) => !cutOff)) {
     const name = dump.title.split('/')[1] ?? '';
     // makedumpfile -E fills single excluded pages with zeros; `vmcore.elf` and its -d 0 and -d 1 are other sets of pages.
-    if (/^vmcore\.(d31\.elf|elf|d0|d1)/.test(name) || name.includes('paging')) continue;
+    // A raw image has something in every page, be there RAM or not.
+    if (/^vmcore\.(d31\.elf|elf|d0|d1)/.test(name) || name.includes('paging') || name.endsWith('.raw')) continue;
     const key = `${dump.truth.scene}, ${name.startsWith('vmcore') ? 'vmcore -d 31' : 'dump'}`;
     found.set(key, [...(found.get(key) ?? []), dump]);
   }

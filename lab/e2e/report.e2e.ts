@@ -85,6 +85,27 @@ test('guests that hang in user mode are caught there', () => {
   }
 });
 
+test('guests that hang in the kernel: where each CPU hangs, and the soft lockup that the log tells of', () => {
+  const stuck = dumps.filter(({ truth }) => truth.ending === 'stuck');
+  assert.ok(stuck.length > 0);
+  for (const dump of stuck) {
+    const { answer } = exhumeJson<Report>(dump, 'report');
+    const crash = present(answer.crash);
+    assert.equal(crash.kind, 'soft-lockup', dump.title);
+    assert.equal(crash.cpu, 0, dump.title);
+    assert.match(crash.reason, /^soft lockup: CPU 0 stuck for \d+s/);
+    assert.match(answer.headline, /was dumped alive after this: soft lockup/);
+    const [waiting, spinning] = present(answer.cpus);
+    assert.equal(waiting?.mode, 'kernel');
+    assert.match(waiting?.symbol ?? '', /^smp_call_function_many_cond\+/);
+    assert.equal(spinning?.mode, 'kernel');
+    assert.match(spinning?.symbol ?? '', /^(dummy_cleanup_module|cleanup_module)\+.* \[dummy\]$/);
+    const flags = present(spinning?.registers ?? { absent: 'no CPU', code: null, hint: null });
+    const rflags = flags.find(({ name }) => name === 'rflags')?.value ?? '0x200';
+    assert.equal(BigInt(rflags) & 0x200n, 0n, 'interrupts are off');
+  }
+});
+
 test('five-level paging is told from four', () => {
   for (const dump of dumps.filter(({ truth }) => truth.fiveLevelPaging !== null)) {
     const { answer } = exhumeJson<Report>(dump, 'report');

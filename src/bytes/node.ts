@@ -37,7 +37,9 @@ export class FileSource implements ByteSource {
     let done = 0;
     try {
       while (done < wanted) {
-        const got = readSync(this.descriptor, into, done, wanted - done, offset + done);
+        const at = offset + done;
+        const position = Number.isSafeInteger(at) ? at : BigInt(offset) + BigInt(done);
+        const got = readSync(this.descriptor, into, done, wanted - done, position);
         if (got === 0) break;
         done += got;
       }

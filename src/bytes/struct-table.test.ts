@@ -1,7 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ExhumeError } from './errors.js';
-import { array, i32, i64, raw, size64, structTable, text, u8, u16, u32, u64, viewOf } from './struct-table.js';
+import {
+  array,
+  farOffset,
+  i32,
+  i64,
+  raw,
+  size64,
+  structTable,
+  text,
+  u8,
+  u16,
+  u32,
+  u64,
+  viewOf,
+} from './struct-table.js';
 
 const TABLE = structTable('sample', 48, {
   byte: u8(0),
@@ -66,4 +80,17 @@ test('a structure that runs past the bytes is refused; a wrong table never loads
   );
   assert.throws(() => TABLE.read(new DataView(new ArrayBuffer(64)), -1), ExhumeError);
   assert.throws(() => structTable('wrong', 4, { field: u64(0) }), /wrong\.field lies outside/);
+});
+
+test('an offset past 2^53 is kept when it is exact, as that of a page is', () => {
+  const field = farOffset(0);
+  const view = new DataView(new ArrayBuffer(8));
+  for (const [value, expected] of [
+    [0x1000n, 0x1000],
+    [0xffffff81c03000n, 0xffffff81c03000],
+    [0xffffff81c03001n, Number.POSITIVE_INFINITY],
+  ] as const) {
+    view.setBigUint64(0, value, true);
+    assert.equal(field.read(view, 0, true), expected);
+  }
 });

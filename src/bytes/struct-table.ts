@@ -189,6 +189,19 @@ export const size64 = (offset: number): Field<number> => ({
   write: (view, at, value, le) => view.setBigUint64(at, BigInt(value), le),
 });
 
+/**
+ * As `size64`, but a multiple of 4096 of 2^53 or more is kept: it is exact in a double, and so is its sum with others.
+ * For /proc/kcore, whose offsets are addresses: with five levels of page tables they have 56 bits.
+ */
+export const farOffset = (offset: number): Field<number> => ({
+  ...size64(offset),
+  read: (view, at, le) => {
+    const value = view.getBigUint64(at, le);
+    const exact = value <= BigInt(Number.MAX_SAFE_INTEGER) || value % 4096n === 0n;
+    return exact ? Number(value) : Number.POSITIVE_INFINITY;
+  },
+});
+
 const decoder = new TextDecoder('latin1');
 const encoder = new TextEncoder();
 

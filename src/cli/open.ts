@@ -15,7 +15,8 @@ export function openFiles(files: readonly string[], options: SharedOptions): Ope
     ...(options.rawMemory || ranges !== undefined ? { format: 'raw' as const } : {}),
     ...(ranges === undefined ? {} : { ranges }),
   });
-  const bytes = all.reduce((sum, file) => sum + statSync(file).size, 0);
+  // A running kernel's is as long as its address space, which says nothing.
+  const bytes = container.live ? 0 : all.reduce((sum, file) => sum + statSync(file).size, 0);
   return { subject: openSubject(container, options.kernel), bytes };
 }
 
@@ -31,6 +32,8 @@ function openContainer(files: readonly string[], options: OpenOptions): Containe
 
 /** What to try next, in the words of the command line. */
 function hintFor(error: unknown): string | undefined {
+  // What a running kernel's memory takes was said already.
+  if (isExhumeError(error) && error.data['live'] === true) return undefined;
   if (isExhumeError(error, 'EXH_NOT_A_DUMP')) return 'if it is a plain image of physical memory: --raw-memory';
   // `exhume FILE` takes a mistyped command for a file.
   const missing =

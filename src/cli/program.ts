@@ -2,15 +2,20 @@ import { Command, CommanderError } from 'commander';
 import { ExhumeError } from '../bytes/errors.js';
 import { example } from './command.js';
 import { defineCompletion } from './commands/completion.js';
+import { defineFiles } from './commands/files.js';
 import { defineInfo } from './commands/info.js';
 import { defineLog } from './commands/log.js';
+import { defineMod } from './commands/mod.js';
+import { defineMount } from './commands/mount.js';
 import { definePs } from './commands/ps.js';
 import { defineRd, withLongWidths } from './commands/rd.js';
 import { defineRegs } from './commands/regs.js';
 import { defineReport } from './commands/report.js';
 import { addSharedOptions } from './commands/shared.js';
+import { defineStruct, defineWhatis } from './commands/struct.js';
 import { defineSym } from './commands/sym.js';
 import { defineVtop } from './commands/vtop.js';
+import { withCrashOptions } from './crash-options.js';
 import { Session, type Surroundings } from './session.js';
 import type { ExitStatus } from './status.js';
 import { VERSION } from './version.js';
@@ -37,7 +42,12 @@ export function createProgram(session: Session): Command {
   defineSym(program, session);
   defineVtop(program, session);
   defineRd(program, session);
+  defineStruct(program, session);
+  defineWhatis(program, session);
   definePs(program, session);
+  defineMod(program, session);
+  defineMount(program, session);
+  defineFiles(program, session);
   defineCompletion(program, session);
   example(program, 'exhume vmcore', 'why did it die?');
   example(program, 'exhume log vmcore | less', 'the whole kernel log');
@@ -55,7 +65,7 @@ export async function runCommandLine(words: readonly string[], surroundings: Sur
       surroundings.stderr.write(program.helpInformation());
       throw new ExhumeError('EXH_USAGE', 'name a dump', { hint: 'exhume FILE' });
     }
-    await program.parseAsync(withLongWidths(words), { from: 'user' });
+    await program.parseAsync(withCrashOptions(withLongWidths(words)), { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) session.fail(error, json);
     // Help, when it is asked for, and the version come here too.

@@ -43,6 +43,8 @@ export interface Container {
   readonly description: string;
   /** The input is makedumpfile's flattened form around `format`. */
   readonly flattened: boolean;
+  /** It is the memory of a running kernel: it changes while it is read. */
+  readonly live?: boolean;
   /** The files it was opened from, by name; several for a `--split` set. */
   readonly files: readonly string[];
   readonly littleEndian: boolean;

@@ -258,3 +258,30 @@ test('the real headers of /proc/kcore: RAM is found where its segments say, vmal
   for (const pfn of [0, 0x9f, 0xff, 0xffdd]) assert.equal(page(container, pfn), 'absent');
   assert.equal(container.spans.filter((span) => span.physical === undefined).length, 4);
 });
+
+test('with five levels of page tables, offsets in /proc/kcore have 56 bits: they are exact, being of whole pages', () => {
+  // Where a guest had its memory: 0x262ad740103000 and, beyond, the kernel's own text at 0xffffff81c03000.
+  const pages = [
+    { first: 0x100, offset: 0x262ad740103000n },
+    { first: 0x25000, offset: 0xffffff81c03000n },
+  ];
+  const head = writeElf(spec(pages.map(({ first }) => load(first, 16))));
+  const view = new DataView(head.buffer, head.byteOffset);
+  pages.forEach(({ offset }, index) => {
+    view.setBigUint64(64 + index * 56 + 8, offset, true);
+  });
+  const kcore = {
+    name: '/proc/kcore',
+    size: 72_057_594_021_163_010,
+    read(offset: number, into: Uint8Array): number {
+      if (offset < 4096) return new MemorySource(head).read(offset, into);
+      const area = pages.find((one) => BigInt(offset) >= one.offset && BigInt(offset) < one.offset + 65536n);
+      assert.ok(area !== undefined && into.length === 4096, `read of ${into.length} at ${offset.toString(16)}`);
+      into.set(numberedPage(area.first + Number((BigInt(offset) - area.offset) / 4096n)));
+      return into.length;
+    },
+  };
+  const container = openDump([kcore], { live: true });
+  assert.deepEqual(container.damage, []);
+  for (const pfn of [0x100, 0x101, 0x10f, 0x25000, 0x2500f]) assert.deepEqual(page(container, pfn), numberedPage(pfn));
+});

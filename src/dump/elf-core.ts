@@ -69,6 +69,7 @@ export function openElfCore(source: ByteSource, options: ElfOptions): Container 
     format: 'elf',
     description: `ELF${header.wordBits} core${options.live ? ' of the running kernel' : ''}`,
     flattened: options.flattened,
+    ...(options.live && { live: true }),
     files: [source.name],
     littleEndian: header.littleEndian,
     wordBits: header.wordBits,

@@ -1,6 +1,6 @@
 import { type ByteSource, readExactly, readUpTo } from '../bytes/byte-source.js';
 import { ExhumeError } from '../bytes/errors.js';
-import { raw, size64, structTable, u8, u16, u32, u64, viewOf } from '../bytes/struct-table.js';
+import { farOffset, raw, size64, structTable, u8, u16, u32, u64, viewOf } from '../bytes/struct-table.js';
 
 /** Byte order: as EI_DATA says. Layouts: System V ABI, as in the kernel's include/uapi/linux/elf.h. */
 
@@ -43,7 +43,7 @@ export const ELF32_HEADER = structTable('Elf32_Ehdr', 52, {
 export const ELF64_PROGRAM_HEADER = structTable('Elf64_Phdr', 56, {
   p_type: u32(0),
   p_flags: u32(4),
-  p_offset: size64(8),
+  p_offset: farOffset(8),
   p_vaddr: u64(16),
   p_paddr: size64(24),
   p_filesz: size64(32),

@@ -9,9 +9,12 @@ export interface GappedSource extends ByteSource {
   has(offset: number, length: number): boolean;
 }
 
-/** Does the source hold all of these bytes, neither past its end nor in a gap? */
+/**
+ * Does the source hold all of these bytes, neither past its end nor in a gap?
+ * Offsets past 2^53 are whole pages of /proc/kcore, and exact.
+ */
 export function hasBytes(source: ByteSource, offset: number, length: number): boolean {
-  if (offset < 0 || !Number.isSafeInteger(offset + length) || offset + length > source.size) return false;
+  if (offset < 0 || !Number.isInteger(offset + length) || offset + length > source.size) return false;
   return !isGapped(source) || source.has(offset, length);
 }
 

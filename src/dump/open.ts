@@ -96,7 +96,7 @@ function openByContent(opened: readonly Opened[], options: OpenOptions & { reado
   if (isElf(head)) {
     onlyOne(source, strangers, 'an ELF core');
     const live = options.live === true;
-    if (!live && source.size === Number.MAX_SAFE_INTEGER) throw liveNotNamed(source);
+    if (!live && source.size === Number.MAX_SAFE_INTEGER) throw liveNotNamed(source.name);
     return openElfCore(source, { cacheBytes, live, flattened });
   }
   const foreign = unreadable(source, head);
@@ -117,9 +117,10 @@ function onlyOne(first: ByteSource, others: readonly ByteSource[], what: string)
   });
 }
 
-function liveNotNamed(source: ByteSource): ExhumeError {
-  return new ExhumeError('EXH_USAGE', `${source.name} is the memory of the running kernel`, {
-    file: source.name,
+/** The error for a file that leads to a running kernel's memory without saying so by its name. */
+export function liveNotNamed(name: string): ExhumeError {
+  return new ExhumeError('EXH_USAGE', `${name} is the memory of the running kernel`, {
+    file: name,
     hint: 'name /proc/kcore itself to look at the running kernel',
   });
 }

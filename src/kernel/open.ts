@@ -11,6 +11,7 @@ import { loadKallsymsFromVmcoreinfo, type SymbolCheck, scanForKallsyms } from '.
 import type { Evidence, Kernel, KernelRole } from './kernel.js';
 import { withModules } from './module-symbols.js';
 import { readModules } from './modules.js';
+import { inOrder } from './order.js';
 import { structLayouts } from './struct-layouts.js';
 import { NO_SYMBOLS, type SymbolTable } from './symbols.js';
 import { Btf } from './types/btf.js';
@@ -23,7 +24,10 @@ import { PREF_ADDRESS_OFFSET, START_KERNEL_MAP } from './x86-64.js';
 
 /** The kernels in a machine, and how they were looked for. */
 export interface KernelSearch {
-  /** The one that matters first: crashed, then running, then a capture kernel. Empty when none was found. */
+  /**
+   * The one that matters first: the crashed or running one, then what earlier boots left, then a capture kernel.
+   * Empty when none was found.
+   */
   readonly kernels: readonly Kernel[];
   /** What was tried to find them; each kernel has evidence of its own besides. */
   readonly evidence: readonly Evidence[];
@@ -37,9 +41,8 @@ export function openKernels(machine: Machine): KernelSearch {
   const log = new EvidenceLog();
   const kernels = findCandidates(machine, log).map((candidate) => openKernel(machine, candidate));
   addCrashedKernelsOf(machine, kernels, log);
-  const order: readonly KernelRole[] = ['crashed', 'running', 'capture'];
-  kernels.sort((a, b) => order.indexOf(a.role) - order.indexOf(b.role));
-  return { kernels: kernels.map((kernel, index) => ({ ...kernel, index })), evidence: log.all };
+  const ordered = inOrder(kernels, log);
+  return { kernels: ordered.map((kernel, index) => ({ ...kernel, index })), evidence: log.all };
 }
 
 /** The kernel of this index, or the first one. Throws EXH_NO_KERNEL, with the evidence in words. */

@@ -10,6 +10,7 @@ export function fileReport({ container, machine }: Subject, bytes: number): File
     format: container.format,
     description: container.description,
     flattened: container.flattened,
+    live: container.live ?? false,
     writer: isAbsence(machine) ? 'unknown' : machine.creator,
     wordBits: container.wordBits,
     littleEndian: container.littleEndian,

@@ -22,17 +22,18 @@ export function buildRegs(subject: Subject, only?: number): RegsReport {
     });
   }
   const damage = damageOf(subject);
-  if (all.length === 0) damage.push(NO_CPUS);
+  if (all.length === 0) damage.push(withoutCpus(subject.container.live ?? false));
   if (kernel === undefined || kernel.symbols.size === 0) damage.push(withoutSymbols(subject.kernel));
   const complete = damage.length === 0 && cpus.every((cpu) => !isAbsence(cpu.registers));
   return { schema: 'exhume-regs/1', complete, cpus, damage };
 }
 
-const NO_CPUS: DamageReport = {
-  code: 'EXH_BAD_NOTE',
-  part: 'notes',
-  message: 'the file holds no notes about its CPUs',
-};
+function withoutCpus(live: boolean): DamageReport {
+  const message = live
+    ? 'a running kernel keeps no registers of its CPUs where they could be read'
+    : 'the file holds no notes about its CPUs';
+  return { code: 'EXH_BAD_NOTE', part: 'notes', message };
+}
 
 /** Symbols belong to the answer: that they are missing makes it a partial one. */
 function withoutSymbols(kernel: Subject['kernel']): DamageReport {

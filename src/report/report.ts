@@ -30,7 +30,7 @@ export function buildReport(subject: Subject, options: ReportOptions): Report {
     machine: isAbsence(machine) ? machine : machineReport(machine),
     kernel: isAbsence(subject.kernel) ? subject.kernel : identityReport(subject.kernel),
     crash: crash?.report ?? (subject.kernel as Absence),
-    cpus: isAbsence(machine) ? machine : cpuReports(subject, machine, diedOn(crash?.report)),
+    cpus: isAbsence(machine) ? machine : cpuReports(subject, machine, diedOn(subject, crash?.report)),
     log: isAbsence(log) ? log : logTail(log, options.logLines, crash?.isTold ?? (() => false)),
   };
   // Last, since reading may find more of it.
@@ -40,7 +40,7 @@ export function buildReport(subject: Subject, options: ReportOptions): Report {
   return {
     schema: 'exhume-report/1',
     complete,
-    headline: headlineOf(sections),
+    headline: headlineOf({ file, ...sections }),
     file,
     ...sections,
     kernels: kernelSummaries(subject),
@@ -49,11 +49,9 @@ export function buildReport(subject: Subject, options: ReportOptions): Report {
   };
 }
 
-/** A kernel that was dumped alive may have oopsed; it did not die there. */
-function diedOn(crash: CrashReport | undefined): number | undefined {
-  return crash === undefined || crash.kind === 'none' || crash.kind === 'unknown'
-    ? undefined
-    : (crash.cpu ?? undefined);
+/** A kernel that was dumped alive may have oopsed or been stuck; it did not die there. */
+function diedOn({ kernel }: Subject, crash: CrashReport | undefined): number | undefined {
+  return isAbsence(kernel) || kernel.role !== 'crashed' ? undefined : (crash?.cpu ?? undefined);
 }
 
 function identityReport(kernel: Exclude<Subject['kernel'], { absent: string }>): IdentityReport {

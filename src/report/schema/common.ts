@@ -60,10 +60,11 @@ export type EvidenceReport = Static<typeof EvidenceSchema>;
 export const FileSchema = Type.Object(
   {
     names: Type.Array(Type.String(), { description: 'The files, in the order in which they were given' }),
-    bytes: Count('Their sizes together'),
+    bytes: Count('Their sizes together; 0 for the memory of a running kernel'),
     format: Type.Union([Type.Literal('elf'), Type.Literal('kdump'), Type.Literal('raw')]),
     description: Text('The format in words'),
     flattened: Type.Boolean({ description: "It is makedumpfile's flattened form around that format" }),
+    live: Type.Boolean({ description: 'It is the memory of a running kernel, which changed while it was read' }),
     writer: Type.Union(
       [Type.Literal('qemu'), Type.Literal('kernel'), Type.Literal('makedumpfile'), Type.Literal('unknown')],
       { description: 'Who wrote the file, judged from its notes' },

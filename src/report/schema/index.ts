@@ -1,12 +1,16 @@
 import type { TSchema } from 'typebox';
 import { RegsSchema } from './cpu.js';
 import { ErrorSchema } from './error.js';
+import { FilesSchema } from './files.js';
 import { InfoSchema } from './info.js';
 import { LogSchema } from './log.js';
+import { ModSchema } from './mod.js';
+import { MountsSchema } from './mount.js';
 import { PsSchema } from './ps.js';
 import { RdSchema } from './rd.js';
 import { ReportSchema } from './report.js';
 import { SymSchema } from './sym.js';
+import { ListSchema, PSchema, StructSchema, TreeSchema } from './types.js';
 import { VtopSchema } from './vtop.js';
 
 /** Every published schema, by the name of its file in schemas/. */
@@ -19,6 +23,13 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   vtop: VtopSchema,
   rd: RdSchema,
   ps: PsSchema,
+  struct: StructSchema,
+  p: PSchema,
+  list: ListSchema,
+  tree: TreeSchema,
+  mod: ModSchema,
+  mount: MountsSchema,
+  files: FilesSchema,
   error: ErrorSchema,
 };
 

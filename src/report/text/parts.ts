@@ -12,8 +12,8 @@ export function fileInWords(file: FileReport): string {
   const parts = [
     file.description,
     file.flattened ? 'flattened' : '',
-    writers[file.writer],
-    humanBytes(file.bytes),
+    file.live ? '' : writers[file.writer],
+    file.live ? '' : humanBytes(file.bytes),
     file.incomplete ? 'incomplete' : '',
   ];
   return parts.filter((part) => part !== '').join(', ');
