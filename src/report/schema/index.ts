@@ -1,5 +1,7 @@
 import type { TSchema } from 'typebox';
+import { BtSchema } from './bt.js';
 import { RegsSchema } from './cpu.js';
+import { SignatureDocumentSchema } from './diagnosis.js';
 import { ErrorSchema } from './error.js';
 import { FilesSchema } from './files.js';
 import { InfoSchema } from './info.js';
@@ -9,6 +11,7 @@ import { MountsSchema } from './mount.js';
 import { PsSchema } from './ps.js';
 import { RdSchema } from './rd.js';
 import { ReportSchema } from './report.js';
+import { RunqSchema } from './runq.js';
 import { SymSchema } from './sym.js';
 import { ListSchema, PSchema, StructSchema, TreeSchema } from './types.js';
 import { VtopSchema } from './vtop.js';
@@ -16,6 +19,7 @@ import { VtopSchema } from './vtop.js';
 /** Every published schema, by the name of its file in schemas/. */
 export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   report: ReportSchema,
+  signature: SignatureDocumentSchema,
   info: InfoSchema,
   log: LogSchema,
   regs: RegsSchema,
@@ -23,6 +27,7 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   vtop: VtopSchema,
   rd: RdSchema,
   ps: PsSchema,
+  runq: RunqSchema,
   struct: StructSchema,
   p: PSchema,
   list: ListSchema,
@@ -30,6 +35,7 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   mod: ModSchema,
   mount: MountsSchema,
   files: FilesSchema,
+  bt: BtSchema,
   error: ErrorSchema,
 };
 
