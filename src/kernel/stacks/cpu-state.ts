@@ -17,13 +17,18 @@ export interface CpuState {
   readonly source: 'notes' | 'crash_notes' | undefined;
 }
 
-/** The task that a CPU was running: `current_task`, in `pcpu_hot` from 6.2 to 6.14, else what its run queue says. */
+/**
+ * The task that a CPU was running: `current_task`, in `pcpu_hot` from 6.2 to 6.14, else what its run queue says.
+ * A CPU that was never started still has the first task there, which runs elsewhere.
+ */
 export function currentTask(view: KernelView, cpu: number): VirtualAddress | undefined {
   try {
-    const task = hotVariable(view, 'current_task', cpu) ?? 0n;
-    if (task !== 0n) return virtualAddress(task);
-    const queued = view.struct('rq', view.perCpu('runqueues', cpu)).pointer('curr');
-    return queued === 0n ? undefined : queued;
+    const current = hotVariable(view, 'current_task', cpu) ?? 0n;
+    const address = current === 0n ? view.struct('rq', view.perCpu('runqueues', cpu)).pointer('curr') : current;
+    if (address === 0n) return undefined;
+    const task = view.struct('task_struct', address);
+    const where = ['thread_info.cpu', 'cpu'].find((path) => task.has(path));
+    return where === undefined || task.int(where) === cpu ? virtualAddress(address) : undefined;
   } catch (error) {
     if (isExhumeError(error)) return undefined;
     throw error;
@@ -52,7 +57,7 @@ export function cpuState(view: KernelView, cpu: number): CpuState {
 /** The machine's CPU that is this kernel's CPU of a number, if it was still this kernel that ran on it. */
 function notedCpu(view: KernelView, cpu: number, task: VirtualAddress | undefined): Cpu | undefined {
   const { machine } = view.kernel;
-  const all = machine.cpus.filter(({ registers }) => registers !== undefined);
+  const all = machine.cpus.filter(({ registers, mode }) => registers !== undefined && mode !== 'firmware');
   const area = perCpuArea(view, cpu);
   const byArea = all.filter((one) => machine.perCpuBasesOf(one).some((base) => base === area));
   const own = byArea.find((one) => runs(view, one) !== false);

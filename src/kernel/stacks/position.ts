@@ -17,7 +17,10 @@ export interface Position {
   readonly registers: RegisterSet | undefined;
   /** Where `ip` stands on the stack. */
   readonly slot: bigint | undefined;
+  /** It was not told by tables or saved registers. */
   readonly guessed: boolean;
+  /** What is unwound from here on is no surer than a guess. */
+  readonly doubtful: boolean;
 }
 
 /** What a walk needs to know. */

@@ -110,7 +110,7 @@ export class Stacks {
         return { ...common, start: 'switch', frames: [], end: 'lost', problems: [error.message] };
       }
     }
-    return { ...common, start: 'scan', ...this.fromScan(context, own) };
+    return { ...common, start: 'scan', ...this.fromScan(context) };
   }
 
   /** Every word on the stacks of a task that is an address of kernel code, from where the walk began. */
@@ -147,37 +147,67 @@ export class Stacks {
     const signal = this.text.at(ip)?.offset === 0;
     const slot = frame.addressOf('ret_addr');
     const registers = signal ? new Map([['rip', ip]]) : undefined;
-    return { ip, sp: slot + 8n, bp: frame.big('bp'), signal, registers, slot, guessed: false };
+    return { ip, sp: slot + 8n, bp: frame.big('bp'), signal, registers, slot, guessed: false, doubtful: false };
   }
 
-  /** Without registers: from the innermost place where the kernel is known to have stayed, else nothing. */
-  private fromScan(context: UnwindContext, region: StackRegion): Stack {
+  /** Without registers: from the innermost place where a CPU that dies or is stopped is known to stay, else nothing. */
+  private fromScan(context: UnwindContext): Stack {
     const problem = 'there are no registers of the CPU that was running it';
-    for (const { slot, address } of textWords(this.view, this.text, region.start, region.end)) {
-      const name = this.text.at(address - 1n)?.symbol.name;
-      if (name === undefined || !LAST_CALLS.has(name) || !this.text.isReturnAddress(address)) continue;
-      const start = {
-        ip: address,
-        sp: slot + 8n,
-        bp: undefined,
-        signal: false,
-        registers: undefined,
-        slot,
-        guessed: true,
-      };
-      const found = unwind(context, start);
-      if (found.end !== 'lost') return { ...found, problems: [problem, ...found.problems] };
+    for (const { start, end } of [...context.regions].reverse()) {
+      for (const { slot, address } of textWords(this.view, this.text, start, end)) {
+        if (!this.text.isReturnAddress(address) || !this.isLastCall(address)) continue;
+        const common = { bp: undefined, signal: false, registers: undefined, slot, guessed: true, doubtful: true };
+        const found = unwind(context, { ...common, ip: address, sp: slot + 8n });
+        if (found.end !== 'lost') return { ...found, problems: [problem, ...found.problems] };
+      }
     }
     return { frames: [], end: 'lost', problems: [problem] };
+  }
+
+  /** Is a return address in such a function, or did the call before it go there? */
+  private isLastCall(address: bigint): boolean {
+    const target = this.text.callTarget(address);
+    const names = [this.text.at(address - 1n), target === undefined ? undefined : this.text.at(target)];
+    return names.some((hit) => hit !== undefined && LAST_CALLS.has(hit.symbol.name));
   }
 }
 
 function fromRegisters(registers: RegisterSet): Position {
   const [ip, sp] = [registers.get('rip') ?? 0n, registers.get('rsp') ?? 0n];
-  return { ip, sp, bp: registers.get('rbp'), signal: true, registers, slot: undefined, guessed: false };
+  return {
+    ip,
+    sp,
+    bp: registers.get('rbp'),
+    signal: true,
+    registers,
+    slot: undefined,
+    guessed: false,
+    doubtful: false,
+  };
 }
 
 function unknownRegion(sp: bigint): StackRegion {
   const start = sp & ~7n;
   return { kind: 'unknown', name: 'unknown', start, end: (start & ~(UNKNOWN_STACK - 1n)) + UNKNOWN_STACK };
+}
+
+const kept = new WeakMap<KernelView, Stacks>();
+
+/** The stacks of a kernel, the same for everyone who asks. Throws EXH_NO_LAYOUT. */
+export function stacksOf(view: KernelView): Stacks {
+  const known = kept.get(view);
+  if (known !== undefined) return known;
+  const stacks = new Stacks(view);
+  kept.set(view, stacks);
+  return stacks;
+}
+
+/** A task's stack, by the address of its `task_struct`; see `Stacks`. */
+export function unwindTask(view: KernelView, task: bigint): TaskStack {
+  return stacksOf(view).unwindTask(task);
+}
+
+/** The stack of the task that a CPU was running; undefined when it is not known which; see `Stacks`. */
+export function unwindCpu(view: KernelView, cpu: number): TaskStack | undefined {
+  return stacksOf(view).unwindCpu(cpu);
 }

@@ -43,7 +43,21 @@ export class KernelText {
       return true;
     }
   }
+
+  /** What the call before a return address calls; undefined when that is told by a register or memory, or not in the dump. */
+  callTarget(address: bigint): bigint | undefined {
+    try {
+      if (this.view.memory.u8(address - DIRECT_CALL) !== 0xe8) return undefined;
+      return BigInt.asUintN(64, address + BigInt(this.view.memory.i32(address - 4n)));
+    } catch (error) {
+      if (isExhumeError(error)) return undefined;
+      throw error;
+    }
+  }
 }
+
+/** Bytes of `call` with the distance to its target. */
+const DIRECT_CALL = 5n;
 
 /** The kernel's image and its modules are mapped in the last 2 GiB. */
 const NEAR_KERNEL = 0xffffffff80000000n;

@@ -6,13 +6,7 @@ import { guessCaller } from './guess.js';
 import type { OrcEntry, OrcRegister } from './orc-format.js';
 import type { Position, UnwindContext } from './position.js';
 import type { StackRegion } from './regions.js';
-import {
-  isPlausible,
-  isUserMode,
-  partialOffset,
-  readSavedRegisters,
-  requireRegister,
-} from './registers.js';
+import { isPlausible, isUserMode, partialOffset, readSavedRegisters, requireRegister } from './registers.js';
 import type { Replacer } from './replaced-returns.js';
 
 /** A stack of 16 KiB holds 2048 words; a task may be on several. */
@@ -39,22 +33,31 @@ export function unwind(context: UnwindContext, start: Position): Stack {
     frames.push(frameOf(context, position, region, position.signal ? 'interrupted' : 'call', recovered.replacedBy));
     if (frames.length >= MOST_FRAMES) {
       problems.push(`more than ${MOST_FRAMES} frames`);
-      return { frames, end: 'lost', problems };
+      return lost(frames, problems);
     }
     const next = caller(context, position, region, problems);
     if (next === 'end') return { frames, end: 'bottom', problems };
-    if (next === undefined) return { frames, end: 'lost', problems };
+    if (next === undefined) return lost(frames, problems);
     const user = next.registers !== undefined && isUserMode(next.registers);
     const onto = user ? undefined : regionOf(context.regions, next.sp);
     // Up the same stack, or onto one that was not left before: so it comes to an end.
     if (!user && (onto === region ? next.sp <= position.sp : onto === undefined || left.has(onto))) {
       problems.push(`the frame above ${hex(position.sp)} would be at ${hex(next.sp)}, where no stack of it is`);
-      return { frames, end: 'lost', problems };
+      return lost(frames, problems);
     }
     if (onto !== region && region !== undefined) left.add(region);
     region = onto;
     position = next;
   }
+}
+
+/** A guess that does not lead to the stack's end bears nothing out. */
+function lost(frames: readonly StackFrame[], problems: readonly string[]): Stack {
+  const first = frames.findIndex(({ confidence }) => confidence === 'guessed');
+  const doubted = frames.map(
+    (frame, index): StackFrame => (first < 0 || index < first ? frame : { ...frame, confidence: 'guessed' }),
+  );
+  return { frames: doubted, end: 'lost', problems };
 }
 
 /** The stack that an address lies on; its end is where a stack is empty. */
@@ -119,7 +122,7 @@ function caller(
       const user = next.registers !== undefined && isUserMode(next.registers);
       const isCode = user || next.registers !== undefined || context.text.isText(next.ip - 1n);
       const onStack = user || regionOf(context.regions, next.sp) !== undefined;
-      if (isCode && onStack) return { ...next, guessed: position.guessed };
+      if (isCode && onStack) return next;
       why = isCode ? `the stack pointer would be ${hex(next.sp)}` : `${hex(next.ip)} is no kernel code`;
     } else {
       why = 'the unwind tables do not cover it';
@@ -151,7 +154,7 @@ const NULL_CALL: OrcEntry = {
 function step({ view }: UnwindContext, position: Position, entry: OrcEntry): Position {
   const { memory } = view;
   const base = baseOf(view, position, entry.spRegister, entry.spOffset);
-  const common = { guessed: position.guessed, signal: entry.signal };
+  const common = { guessed: position.doubtful, doubtful: position.doubtful, signal: entry.signal };
   if (entry.type === 'call') {
     const slot = base - 8n;
     const bp = frameBase(view, position, entry, base);

@@ -1,0 +1,50 @@
+import { type Command, Option } from 'commander';
+import { example } from '../command.js';
+import type { Session } from '../session.js';
+import { cpuList } from './cpu-list.js';
+import { optionsOf } from './shared.js';
+
+interface BtFlags {
+  readonly cpu?: number[];
+  readonly active?: boolean;
+  readonly all?: boolean;
+  readonly textAddresses?: boolean;
+  readonly symbolOffsets?: boolean;
+}
+
+/** `exhume bt`. */
+export function defineBt(program: Command, session: Session): void {
+  const command = program
+    .command('bt')
+    .summary('kernel stacks of tasks and CPUs')
+    .description(
+      'Shows the kernel stacks of tasks, innermost frame first: by default of the task in which the kernel died, or ' +
+        'where it did not, of what every CPU was running. Frames that the unwind tables do not tell are marked as guessed.',
+    )
+    .argument('<file>', 'a dump')
+    .argument('[task...]', 'a pid, the address of a task_struct, or the name of a command')
+    .addOption(new Option('-c, --cpu <list>', 'what these CPUs were running: 0,2-3').argParser(cpuList))
+    .addOption(new Option('-a, --active', 'what every CPU was running'))
+    .addOption(new Option('--all', 'every task').conflicts(['cpu', 'active']))
+    .option('-t, --text-addresses', 'every address of kernel code on the stacks; ? marks those that no frame has')
+    .option('-s, --symbol-offsets', 'functions with offsets')
+    .action(async (file: string, selectors: string[]) => {
+      const options = optionsOf<BtFlags>(command);
+      await session.answer(options, async () => {
+        const { subject } = await session.open([file], options);
+        const { buildBt } = await import('../../report/bt.js');
+        const { btText } = await import('../../report/text/bt.js');
+        const model = buildBt(subject, {
+          selectors,
+          cpus: options.cpu,
+          active: options.active,
+          all: options.all,
+          textAddresses: options.textAddresses,
+        });
+        return { model, lines: (text) => btText(model, text, { offsets: options.symbolOffsets }) };
+      });
+    });
+  example(command, 'exhume bt vmcore', 'where the kernel died');
+  example(command, 'exhume bt vmcore -a', 'what every CPU was doing');
+  example(command, 'exhume bt vmcore 1 kthreadd', 'the stacks of pid 1, and of all tasks of a name');
+}

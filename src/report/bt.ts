@@ -1,0 +1,163 @@
+import { hex } from '../bytes/address.js';
+import { type Damage, damageOf as damageFrom, ExhumeError, isExhumeError } from '../bytes/errors.js';
+import type { StackCandidate, StackFrame } from '../kernel/stacks/frame.js';
+import { type Stacks, stacksOf, type TaskStack } from '../kernel/stacks/stacks.js';
+import type { SymbolHit } from '../kernel/symbols.js';
+import type { Task } from '../kernel/tasks/task.js';
+import { readTasks, type TaskList } from '../kernel/tasks/task-list.js';
+import { requireView } from './kernel-view.js';
+import type { BtReport, FrameReport, StackReport } from './schema/bt.js';
+import type { Subject } from './subject.js';
+import { selectTasks } from './task-selection.js';
+import { damageOf, hexOrNull } from './words.js';
+
+export interface BtOptions {
+  /** pids, `task_struct` addresses and names. */
+  readonly selectors?: readonly string[] | undefined;
+  /** The tasks that these CPUs were running. */
+  readonly cpus?: readonly number[] | undefined;
+  /** The tasks that all CPUs were running. */
+  readonly active?: boolean | undefined;
+  readonly all?: boolean | undefined;
+  /** With every address of kernel code on the stacks. */
+  readonly textAddresses?: boolean | undefined;
+}
+
+/**
+ * Stacks of tasks: of those that are asked for, else of the task in which the kernel died, else of all that were running.
+ * Throws EXH_NO_KERNEL, EXH_NO_LAYOUT without types, EXH_USAGE for a CPU that the kernel does not have.
+ */
+export function buildBt(subject: Subject, options: BtOptions = {}): BtReport {
+  const view = requireView(subject);
+  const stacks = stacksOf(view);
+  const list = readTasks(view);
+  const panicking = panickingTask(stacks);
+  const { tasks, unmatched, missing } = chosenTasks(stacks, list, panicking, options);
+  const damage: Damage[] = [...list.damage, ...missing];
+  const reports = tasks.flatMap((task) => {
+    try {
+      const stack = stacks.unwindTask(task.address);
+      if (stack.end === 'lost') damage.push(lostStack(task, stack));
+      const candidates = options.textAddresses ? stacks.candidates(stack) : undefined;
+      return [stackReport(task, stack, { panicked: task.address === panicking, candidates })];
+    } catch (error) {
+      damage.push(damageFrom(`stack of pid ${task.pid}`, error));
+      return [];
+    }
+  });
+  const all = damageOf(subject, [...stacks.damage, ...damage]);
+  return {
+    schema: 'exhume-bt/1',
+    complete: all.length === 0 && unmatched.length === 0,
+    tables: stacks.orcFormat ?? null,
+    stacks: reports,
+    unmatched,
+    damage: all,
+  };
+}
+
+/** The task that the CPU which panicked was running; undefined when none panicked. */
+function panickingTask(stacks: Stacks): bigint | undefined {
+  const { panicCpu } = stacks.view.kernel;
+  if (panicCpu === undefined) return undefined;
+  try {
+    return stacks.cpu(panicCpu).task;
+  } catch (error) {
+    if (isExhumeError(error)) return undefined;
+    throw error;
+  }
+}
+
+interface Chosen {
+  readonly tasks: readonly Task[];
+  readonly unmatched: string[];
+  readonly missing: readonly Damage[];
+}
+
+function chosenTasks(
+  stacks: Stacks,
+  list: TaskList,
+  panicking: bigint | undefined,
+  { selectors = [], cpus, active, all }: BtOptions,
+): Chosen {
+  if (all) return { tasks: list.tasks, unmatched: [], missing: [] };
+  if (selectors.length > 0) return { ...selectTasks(list.tasks, selectors), missing: [] };
+  const died = panicking === undefined ? undefined : list.byAddress.get(panicking);
+  if (cpus === undefined && !active && died !== undefined) return { tasks: [died], unmatched: [], missing: [] };
+  return { ...runningTasks(stacks, list, cpus), unmatched: [] };
+}
+
+/** What CPUs were running, in the order of their numbers. */
+function runningTasks(stacks: Stacks, list: TaskList, only: readonly number[] | undefined) {
+  const tasks: Task[] = [];
+  const missing: Damage[] = [];
+  for (const cpu of only ?? stacks.cpus()) {
+    if (only !== undefined && cpu >= stacks.view.cpuCount) {
+      throw new ExhumeError(
+        'EXH_USAGE',
+        `this kernel has no CPU ${cpu}; it has ${stacks.view.cpuCount}, counted from 0`,
+      );
+    }
+    const current = stacks.cpu(cpu).task;
+    const task = current === undefined ? undefined : list.byAddress.get(current);
+    if (task !== undefined) tasks.push(task);
+    // A CPU that was never started has none; it is worth a word only where it was asked for.
+    else if (only !== undefined || current !== undefined) missing.push(idleCpu(cpu));
+  }
+  return { tasks, missing };
+}
+
+function idleCpu(cpu: number): Damage {
+  return { code: 'EXH_BAD_STRUCTURE', part: `CPU ${cpu}`, message: 'it was running no task that is known' };
+}
+
+function lostStack({ pid }: Task, { problems }: TaskStack): Damage {
+  const message = problems.at(-1) ?? 'it does not lead to its end';
+  return { code: 'EXH_BAD_STRUCTURE', part: `stack of pid ${pid}`, message };
+}
+
+function stackReport(
+  { pid, address, cpu, comm }: Task,
+  stack: TaskStack,
+  { panicked, candidates }: { readonly panicked: boolean; readonly candidates: readonly StackCandidate[] | undefined },
+): StackReport {
+  return {
+    pid,
+    task: hex(address),
+    cpu: stack.cpu ?? cpu,
+    comm,
+    active: stack.cpu !== undefined,
+    panicked,
+    start: stack.start,
+    end: stack.end,
+    frames: stack.frames.map(frameReport),
+    candidates:
+      candidates?.map(({ slot, address: word, symbol, inFrame }) => ({
+        slot: hex(slot),
+        address: hex(word),
+        ...symbolFields(symbol),
+        inFrame,
+      })) ?? null,
+    problems: [...stack.problems],
+  };
+}
+
+/** A frame as JSON has it; the report of a crash shows the same. */
+export function frameReport(frame: StackFrame): FrameReport {
+  return {
+    kind: frame.kind,
+    address: hex(frame.address),
+    ...symbolFields(frame.symbol),
+    sp: hex(frame.sp),
+    slot: hexOrNull(frame.slot),
+    stack: frame.stack?.name ?? null,
+    confidence: frame.confidence,
+    replacedBy: frame.replacedBy ?? null,
+    registers:
+      frame.registers === undefined ? null : [...frame.registers].map(([name, value]) => ({ name, value: hex(value) })),
+  };
+}
+
+function symbolFields(hit: SymbolHit | undefined): Pick<FrameReport, 'symbol' | 'offset' | 'module'> {
+  return { symbol: hit?.symbol.name ?? null, offset: hit?.offset ?? null, module: hit?.symbol.module ?? null };
+}
