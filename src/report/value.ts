@@ -55,10 +55,21 @@ export class Values {
     const { name, typeId, bitOffset, bitSize } = member;
     const at = address + BigInt(bitOffset >>> 3);
     if (bitSize === 0) return this.read(btf, typeId, at, name, whole ?? '');
+    return this.bitField(btf, typeId, at, { offset: bitOffset & 7, size: bitSize }, name, whole);
+  }
+
+  /** A bit field whose first bit is in the byte at the address. */
+  bitField(
+    btf: Btf,
+    typeId: number,
+    address: bigint,
+    bits: { readonly offset: number; readonly size: number },
+    name = '',
+    whole?: string,
+  ): ValueReport {
     const { memory } = this.kernel;
-    const bits = { offset: bitOffset & 7, size: bitSize };
     try {
-      const bytes = memory.bytes(at, (bits.offset + bitSize + 7) >>> 3);
+      const bytes = memory.bytes(address, (bits.offset + bits.size + 7) >>> 3);
       return this.word(name, readValue(btf, typeId, bytes, memory.littleEndian, bits));
     } catch (error) {
       return this.missing(name, whole, error);

@@ -5,15 +5,22 @@ import { SignatureDocumentSchema } from './diagnosis.js';
 import { ErrorSchema } from './error.js';
 import { FilesSchema } from './files.js';
 import { InfoSchema } from './info.js';
+import { IpcsSchema } from './ipcs.js';
+import { IrqSchema } from './irq.js';
+import { KmemSchema } from './kmem.js';
 import { LogSchema } from './log.js';
 import { ModSchema } from './mod.js';
 import { MountsSchema } from './mount.js';
+import { NetSchema } from './net.js';
 import { PsSchema } from './ps.js';
 import { RdSchema } from './rd.js';
 import { ReportSchema } from './report.js';
 import { RunqSchema } from './runq.js';
+import { SwapSchema } from './swap.js';
 import { SymSchema } from './sym.js';
+import { TimerReportSchema } from './timer.js';
 import { ListSchema, PSchema, StructSchema, TreeSchema } from './types.js';
+import { VmSchema } from './vm.js';
 import { VtopSchema } from './vtop.js';
 
 /** Every published schema, by the name of its file in schemas/. */
@@ -36,6 +43,13 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   mount: MountsSchema,
   files: FilesSchema,
   bt: BtSchema,
+  kmem: KmemSchema,
+  net: NetSchema,
+  vm: VmSchema,
+  swap: SwapSchema,
+  ipcs: IpcsSchema,
+  irq: IrqSchema,
+  timer: TimerReportSchema,
   error: ErrorSchema,
 };
 
