@@ -8,6 +8,7 @@ import { defineInfo } from './commands/info.js';
 import { defineIpcs } from './commands/ipcs.js';
 import { defineIrq } from './commands/irq.js';
 import { defineKmem } from './commands/kmem.js';
+import { defineList, defineTree } from './commands/list.js';
 import { defineLog } from './commands/log.js';
 import { defineMod } from './commands/mod.js';
 import { defineMount } from './commands/mount.js';
@@ -55,6 +56,8 @@ export function createProgram(session: Session): Command {
   defineStruct(program, session);
   defineWhatis(program, session);
   defineP(program, session);
+  defineList(program, session);
+  defineTree(program, session);
   definePs(program, session);
   defineBt(program, session);
   defineRunq(program, session);
