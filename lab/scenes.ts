@@ -241,7 +241,7 @@ export const SCENES: readonly Scene[] = [
   dies('softlockup-alive-7.2', '7.2', 'softlockup-alive'),
   dies('hardlockup-6.1', '6.1', 'hardlockup'),
   dies('hung-task-7.2', '7.2', 'hung-task'),
-  dies('hung-task-alive-6.1', '6.1', 'hung-task-alive'),
+  dies('hung-task-alive-6.1', '6.1', 'hung-task-alive', { cpus: 1 }),
   dies('oom-6.1', '6.1', 'oom'),
   dies('oom-kill-7.2', '7.2', 'oom-kill'),
   dies('nmi-7.2', '7.2', 'nmi'),
