@@ -38,6 +38,7 @@ export function count(text: string): number {
   return value;
 }
 
-function collect(value: string, previous: readonly string[] | undefined): string[] {
+/** For options that may be repeated. */
+export function collect(value: string, previous: readonly string[] | undefined): string[] {
   return [...(previous ?? []), value];
 }

@@ -1,4 +1,4 @@
-import type { VirtualAddress } from '../../bytes/address.js';
+import { type VirtualAddress, virtualAddress } from '../../bytes/address.js';
 import { ExhumeError } from '../../bytes/errors.js';
 import type { VirtualMemory } from '../../machine/virtual-memory.js';
 import type { StructType } from './kernel-types.js';
@@ -42,13 +42,35 @@ export function* hlistEntries(
 }
 
 /**
- * Follows first words until `isEnd`. A circle is found as Brent does it: a mark left at steps 1, 2, 4, 8… is met again
+ * The nodes from `start` on (itself included) along a pointer `offset` bytes into each, up to NULL, or to `head` again.
+ * Gives back whether it ended with NULL. Throws as `listNodes` does.
+ */
+export function* chainNodes(
+  memory: VirtualMemory,
+  start: bigint,
+  offset: bigint,
+  head: bigint,
+): Generator<VirtualAddress, boolean> {
+  if (start === 0n) return true;
+  yield virtualAddress(start);
+  const first = memory.pointer(start + offset);
+  let last = first;
+  for (const node of chain(memory, first, (one) => one === 0n || one === head, offset)) {
+    yield node;
+    last = memory.pointer(node + offset);
+  }
+  return last === 0n;
+}
+
+/**
+ * Follows the words `offset` bytes into each node until `isEnd`. A circle is found as Brent does it: a mark left at steps 1, 2, 4, 8… is met again
  * within twice the circle's length, and nothing is kept of the nodes.
  */
 function* chain(
   memory: VirtualMemory,
   first: VirtualAddress,
   isEnd: (node: bigint) => boolean,
+  offset = 0n,
 ): Generator<VirtualAddress> {
   let mark = 0n;
   let next = 1;
@@ -62,6 +84,6 @@ function* chain(
       next *= 2;
     }
     yield node;
-    node = memory.pointer(node);
+    node = memory.pointer(node + offset);
   }
 }
