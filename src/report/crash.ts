@@ -8,16 +8,18 @@ import type { CrashEventReport, CrashReport } from './schema/report.js';
 /** Why a kernel died, with which of the log's records say so. */
 export interface Crash {
   readonly report: CrashReport;
+  /** What the log tells of it; undefined where there is no log. */
+  readonly text: CrashText | undefined;
   /** Records that are in `report.text` already. */
   readonly isTold: (index: number) => boolean;
 }
 
 /** Why the kernel died, out of its log and its own variables. */
 export function crashOf(kernel: Kernel, log: KernelLog | Absence): Crash {
-  if (isAbsence(log)) return { report: withoutLog(kernel, log), isTold: () => false };
+  if (isAbsence(log)) return { report: withoutLog(kernel, log), text: undefined, isTold: () => false };
   const found = findCrash(log);
   const told = toldRecords(log, found);
-  return { report: crashReport(kernel, found), isTold: (index) => told.has(index) };
+  return { report: crashReport(kernel, found), text: found, isTold: (index) => told.has(index) };
 }
 
 function crashReport(kernel: Kernel, found: CrashText): CrashReport {

@@ -85,7 +85,7 @@ export function logTail(
   log: KernelLog,
   count: number,
   isTold: (index: number) => boolean,
-): Exclude<Report['log'], Absence> {
+): Omit<Exclude<Report['log'], Absence>, 'records'> {
   const others = log.records.filter((_, index) => !isTold(index));
   const lines = [...formatLog(log, {}, others.slice(Math.max(0, others.length - count)))];
   return {

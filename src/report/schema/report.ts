@@ -11,6 +11,15 @@ import {
   Text,
 } from './common.js';
 import { CpuSchema } from './cpu.js';
+import {
+  BlockedSchema,
+  CauseSchema,
+  CpuStackSchema,
+  MemorySchema,
+  ModuleRowSchema,
+  SignatureSchema,
+  TasksSchema,
+} from './diagnosis.js';
 
 export const MachineSchema = Type.Object(
   {
@@ -108,6 +117,15 @@ export const ReportSchema = document('exhume-report/1', 'Everything that matters
   machine: section(MachineSchema),
   kernel: section(IdentitySchema),
   crash: section(CrashSchema),
+  cause: section(CauseSchema),
+  signature: section(SignatureSchema),
+  stacks: section(Type.Array(CpuStackSchema, { description: 'The stack of every CPU; where it died first' })),
+  blocked: section(BlockedSchema),
+  tasks: section(TasksSchema),
+  memory: section(MemorySchema),
+  modules: section(
+    Type.Array(ModuleRowSchema, { description: 'Those on the stack first, then those that taint, then by age' }),
+  ),
   cpus: section(Type.Array(CpuSchema)),
   log: section(
     Type.Object({
@@ -116,6 +134,14 @@ export const ReportSchema = document('exhume-report/1', 'Everything that matters
       lines: Type.Array(Type.String(), {
         description: 'The last of them, as dmesg prints them; those in crash.text are not repeated',
       }),
+      records: Type.Array(
+        Type.Object({
+          time: nullable(Type.Number(), 'Seconds since boot'),
+          level: Type.Integer({ minimum: 0, maximum: 7, description: '0 emerg … 7 debug' }),
+          text: Text('The message; control characters as \\xNN'),
+        }),
+        { description: 'The same with their levels; for the HTML page all of them, also those in crash.text' },
+      ),
       told: Count('Records that are in crash.text'),
       pending: Type.Array(Type.String(), {
         description: 'Messages that were being written when the kernel stopped: it never showed them itself',

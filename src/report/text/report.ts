@@ -2,15 +2,20 @@ import { isAbsence } from '../absence.js';
 import type { Absence } from '../schema/common.js';
 import type { CrashReport, Report } from '../schema/report.js';
 import { cpuBlock, cpuLine } from './cpu.js';
+import { blockedText, causeText, cpuStacksText, surroundingsPairs } from './diagnosis.js';
 import { counted, humanBytes, humanDuration, Page, printable, type TextOptions, wrap } from './page.js';
 import { damageList, evidenceBrief, fileInWords, kernelList } from './parts.js';
+import { shortened } from './stack.js';
 
 /** The report for reading: the answer first, then what was going on, then how it is known. */
 export function* reportText(report: Report, options: TextOptions): Generator<string> {
   const page = new Page(options);
   yield* answer(page, report);
+  yield* causeText(page, report);
   yield* kernelList(page, report.kernels);
   yield* facts(page, report);
+  yield* cpuStacksText(page, report);
+  yield* blockedText(page, report);
   yield* cpus(page, report);
   yield* crashText(page, report);
   yield* log(page, report);
@@ -43,7 +48,8 @@ function whenOf({ time, uptime }: CrashReport): string {
   return [at, after].filter((part) => part !== '').join(', ');
 }
 
-function* facts(page: Page, { kernel, machine, file }: Report): Generator<string> {
+function* facts(page: Page, report: Report): Generator<string> {
+  const { kernel, machine, file } = report;
   yield* page.heading('Kernel');
   if (isAbsence(kernel)) {
     yield* absent(page, kernel);
@@ -69,6 +75,7 @@ function* facts(page: Page, { kernel, machine, file }: Report): Generator<string
     yield* absent(page, machine);
   }
   yield* page.pairs([['file', `${file.names.join(', ')}: ${fileInWords(file)}`]]);
+  if (!isAbsence(kernel)) yield* page.pairs(surroundingsPairs(report));
 }
 
 /** `#1 SMP PREEMPT_DYNAMIC Debian 7.2.12-1 (2026-10-22)`: the headline has the release, `--json` the compiler. */
@@ -117,7 +124,8 @@ function* crashText(page: Page, { crash, kernel }: Report): Generator<string> {
     yield* absent(page, crash);
   } else if (crash.text.length > 0) {
     yield* page.heading('What the kernel printed');
-    for (const line of crash.text) yield `  ${MINOR.test(line) ? page.paint.dim(printable(line)) : printable(line)}`;
+    const lines = crash.text.map((line) => `  ${MINOR.test(line) ? page.paint.dim(printable(line)) : printable(line)}`);
+    yield* shortened(lines, (count) => page.paint.dim(`  … ${count} more lines; all: exhume log`));
   }
 }
 

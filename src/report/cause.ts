@@ -1,0 +1,200 @@
+import { type Frame, framesOfTrace, sourceName } from '../kernel/diagnosis/frame.js';
+import { recognizeStack } from '../kernel/diagnosis/recognition.js';
+import { GROUPING, type Signature, signatureOf } from '../kernel/diagnosis/signature.js';
+import { endInWords } from '../kernel/diagnosis/words.js';
+import type { Kernel } from '../kernel/kernel.js';
+import type { CrashKind } from '../kernel/log/crash-signs.js';
+import type { CrashText } from '../kernel/log/crash-text.js';
+import type { Machine } from '../machine/machine.js';
+import type { Absence } from './schema/common.js';
+import type { BlockedReport, CauseReport, MemoryReport, SignatureReport } from './schema/diagnosis.js';
+
+/** Who can say why a kernel died. */
+export interface Witnesses {
+  readonly kernel: Kernel;
+  readonly machine: Machine | undefined;
+  /** What its log tells; undefined where there is none. */
+  readonly log: CrashText | undefined;
+  /** The stack of the CPU on which it died, unwound; undefined where there is none. */
+  readonly stack: readonly Frame[] | undefined;
+  readonly cpu: number | undefined;
+  readonly blocked: BlockedReport | undefined;
+  readonly memory: MemoryReport | undefined;
+}
+
+export type Diagnosis = Pick<Witnesses, 'log' | 'stack' | 'kernel'>;
+
+/** What kind of end it was: as the log has it, else as the stack shows it; undefined when it did not end. */
+export function kindOf({ log, stack, kernel }: Diagnosis): CrashKind | undefined {
+  if (log?.cause !== undefined) return log.cause.kind;
+  if (kernel.role !== 'crashed') return undefined;
+  return (stack === undefined ? undefined : recognizeStack(stack)?.kind) ?? 'panic';
+}
+
+/** The signature, from the log's call trace when it has one, else from the stack of the CPU that died. */
+export function signatureReport(diagnosis: Diagnosis, absent: Absence | undefined): SignatureReport | Absence {
+  const { log, stack } = diagnosis;
+  const kind = kindOf(diagnosis);
+  if (kind === undefined) return NOT_DEAD;
+  const cause = log?.cause;
+  const told = cause === undefined ? [] : framesOfTrace(cause.trace, whereOf(log), cause.module);
+  const source = told.length > 0 || stack === undefined ? 'log' : 'stack';
+  const message = log?.panicMessage ?? cause?.title;
+  const signature = signatureOf({ kind, frames: source === 'log' ? told : (stack ?? []), message });
+  if (signature !== undefined) return { ...plain(signature), source };
+  return absent ?? NOTHING_TO_GO_BY;
+}
+
+const NOT_DEAD: Absence = { absent: 'nothing says that it crashed', code: null, hint: null };
+const NOTHING_TO_GO_BY: Absence = {
+  absent: 'neither its log nor its stack shows a function that tells this crash from another',
+  code: null,
+  hint: null,
+};
+
+/** A panic's first instruction pointer is that of what was interrupted by it. */
+function whereOf(log: CrashText | undefined): string | undefined {
+  return log?.cause?.weight === 'panic' ? undefined : log?.cause?.rip;
+}
+
+function plain({
+  version,
+  id,
+  title,
+  group,
+  frames,
+  message,
+  dropped,
+  further,
+}: Signature): Omit<SignatureReport, 'source'> {
+  return {
+    version,
+    id,
+    title,
+    group,
+    frames: [...frames],
+    message: message ?? null,
+    dropped: dropped.map((each) => ({ ...each })),
+    further,
+  };
+}
+
+/** Why it died, in words, and who says so. */
+export function causeReport(witnesses: Witnesses, signature: SignatureReport | undefined): CauseReport {
+  const { log, kernel } = witnesses;
+  const kind = kindOf(witnesses);
+  if (kind === undefined)
+    return {
+      kind: log === undefined ? 'unknown' : 'none',
+      text: alive(witnesses),
+      evidence: [...aliveEvidence(witnesses)],
+    };
+  const [where, ...callers] = GROUPING[kind].by === 'frames' ? (signature?.frames ?? []) : [];
+  const facts = {
+    kind,
+    title: log?.cause?.title,
+    panicMessage: log?.panicMessage,
+    where:
+      where ?? (GROUPING[kind].by === 'frames' ? whereOf(log)?.replace(/\+0x[0-9a-f]+\/0x[0-9a-f]+/, '') : undefined),
+    callers,
+    cpu: log?.cause?.cpu ?? witnesses.cpu,
+    pid: log?.cause?.pid ?? log?.pid,
+    comm: log?.cause?.comm ?? log?.comm,
+    signature: signature === undefined ? undefined : { ...signature, message: signature.message ?? undefined },
+  };
+  const unsaid = log?.cause === undefined && kernel.role === 'crashed' && kind === 'panic';
+  const text = unsaid ? 'it panicked, and neither its log nor its stack says why' : endInWords(facts);
+  return { kind, text, evidence: [...evidence(witnesses, kind, where)] };
+}
+
+function alive({ blocked, log }: Witnesses): string {
+  const what = log === undefined ? 'whether it crashed cannot be told' : 'nothing says that it crashed';
+  const hung = longWaiters(blocked);
+  return hung === 0 ? what : `${what}; ${tasksWaited(hung)}`;
+}
+
+function* evidence(
+  witnesses: Witnesses,
+  kind: CrashKind,
+  where: string | undefined,
+): Generator<CauseReport['evidence'][number]> {
+  const { log, kernel, cpu, stack, blocked, memory } = witnesses;
+  const { cause, panic } = log ?? {};
+  if (cause !== undefined) yield { source: 'log', text: cause.message, agrees: true };
+  if (panic !== undefined && panic !== cause) yield { source: 'log', text: panic.message, agrees: true };
+  const oops = cause?.lines.find((line) => line !== cause.message && /^(?:Oops|#PF): /.test(line));
+  if (oops !== undefined) yield { source: 'log', text: oops, agrees: true };
+  yield* registers(witnesses);
+  if (stack !== undefined) {
+    const sign = recognizeStack(stack);
+    const on = cpu === undefined ? '' : ` of CPU ${cpu}`;
+    if (sign !== undefined) {
+      const agrees =
+        sign.kind === kind ||
+        sign.kind === 'panic' ||
+        GENERAL.has(sign.kind) ||
+        GROUPING[sign.kind].group === GROUPING[kind].group;
+      yield { source: 'stack', text: `${sign.by} is on the stack${on}`, agrees };
+    }
+    const there =
+      where !== undefined &&
+      stack.some(
+        ({ name, module }) => where === (module === undefined ? sourceName(name) : `${sourceName(name)} [${module}]`),
+      );
+    if (there && where !== sign?.by)
+      yield {
+        source: 'stack',
+        text: `${where} is on it, too`.replace('it, too', sign === undefined ? `the stack${on}` : 'it, too'),
+        agrees: true,
+      };
+  }
+  if (kernel.panicCpu !== undefined) {
+    const agrees = cpu === undefined || cpu === kernel.panicCpu;
+    yield { source: 'variables', text: `panic_cpu is ${kernel.panicCpu}`, agrees };
+  }
+  if (kernel.crashTime !== undefined)
+    yield { source: 'variables', text: 'VMCOREINFO has CRASHTIME: it panicked', agrees: true };
+  const hung = longWaiters(blocked);
+  if (hung > 0 || kind === 'hung-task')
+    yield { source: 'tasks', text: tasksWaited(hung), agrees: hung > 0 || kind !== 'hung-task' };
+  if (
+    memory !== undefined &&
+    (kind === 'out-of-memory' || memory.verdict === 'exhausted' || memory.verdict === 'low')
+  ) {
+    yield { source: 'memory', text: memory.text, agrees: kind !== 'out-of-memory' || memory.verdict !== 'enough' };
+  }
+}
+
+/** Ends that come to nearly every stack of an oops: they do not speak against a more particular kind in the log. */
+const GENERAL: ReadonlySet<CrashKind> = new Set(['exception', 'init-died']);
+
+function* registers({ machine, log, cpu }: Witnesses): Generator<CauseReport['evidence'][number]> {
+  const address = log?.cause?.cr2;
+  const kind = log?.cause?.kind;
+  if (address === undefined || (kind !== 'page-fault' && kind !== 'stack-overflow' && kind !== 'double-fault')) return;
+  const found = machine?.cpus.find(({ index }) => index === cpu)?.control?.get('cr2');
+  if (found === undefined) return;
+  // A later fault, of another task, may have come after it.
+  if (found === address)
+    yield {
+      source: 'registers',
+      text: `CR2 of CPU ${cpu} still holds the address, 0x${found.toString(16)}`,
+      agrees: true,
+    };
+}
+
+function* aliveEvidence({ blocked, memory }: Witnesses): Generator<CauseReport['evidence'][number]> {
+  const hung = longWaiters(blocked);
+  if (hung > 0) yield { source: 'tasks', text: tasksWaited(hung), agrees: true };
+  if (memory?.verdict === 'exhausted' || memory?.verdict === 'low')
+    yield { source: 'memory', text: memory.text, agrees: true };
+}
+
+function longWaiters(blocked: BlockedReport | undefined): number {
+  return (blocked?.groups ?? []).reduce((sum, { tasks }) => sum + tasks.length, 0);
+}
+
+function tasksWaited(count: number): string {
+  if (count === 0) return 'no task was in D state for over 120 s';
+  return `${count} ${count === 1 ? 'task was' : 'tasks were'} in D state for over 120 s`;
+}
