@@ -15,7 +15,7 @@ export interface VmStatistics {
   readonly zone: Counters;
   /** `vm_node_stat`, in pages but for those ending in `_KB`. */
   readonly node: Counters;
-  /** `vm_event_states` summed over the CPUs. */
+  /** `vm_event_states` summed over the CPUs, also those that the panic took offline. */
   readonly events: Counters;
 }
 
@@ -51,7 +51,7 @@ function eventTable(view: KernelView, damage: Damage[]): Counters {
   const part = 'vm_event_states';
   const sums = attempt(damage, part, () => {
     const names = enumeratorsOf(view, 'vm_event_item', 'NR_VM_EVENT_ITEMS');
-    const bases = view.cpus('online').map((cpu) => view.perCpu('vm_event_states', cpu));
+    const bases = view.cpus('possible').map((cpu) => view.perCpu('vm_event_states', cpu));
     return new Map(
       names.map(([name, index]) => [
         name,
@@ -62,14 +62,14 @@ function eventTable(view: KernelView, damage: Damage[]): Counters {
   return sums ?? new Map<string, bigint>();
 }
 
-/** The enumerators before the one that ends the enumeration, by number; of two with one number the first. */
+/** The enumerators before the one that ends the enumeration, by number; of two with one number the later, which is no `…_BASE`. */
 function enumeratorsOf(view: KernelView, enumeration: string, end: string): [name: string, index: number][] {
   const all = view.types.enumeration(enumeration) ?? new Map<string, bigint>();
   const count = Math.min(Number(all.get(end) ?? 0n), MOST_COUNTERS);
   const byIndex = new Map<number, string>();
   for (const [name, value] of all) {
     const index = Number(value);
-    if (index >= 0 && index < count && !byIndex.has(index)) byIndex.set(index, name);
+    if (index >= 0 && index < count) byIndex.set(index, name);
   }
   return [...byIndex].map(([index, name]): [string, number] => [name, index]).sort((one, other) => one[1] - other[1]);
 }

@@ -50,7 +50,7 @@ class SlabReader {
 
   constructor(private readonly view: KernelView) {
     this.nodes = onlineNodes(view);
-    this.cpus = view.cpus('online');
+    this.cpus = view.cpus('possible');
     this.slabType = view.types.struct('slab')?.field('slab_cache') === undefined ? 'page' : 'slab';
   }
 
@@ -137,7 +137,12 @@ class SlabReader {
     for (const cpu of this.cpus) {
       const own = this.view.struct('kmem_cache_cpu', this.view.perCpu(slabs, cpu));
       const current = own.has('slab') ? 'slab' : 'page';
-      if (own.pointer(current) !== 0n) free += this.freelistLength(cache, own.pointer('freelist'));
+      const slab = own.pointer(current);
+      // The CPU's own list took all that was free; what others freed since is the slab's.
+      if (slab !== 0n) {
+        free += this.freelistLength(cache, own.pointer('freelist'));
+        free += freeInSlab(this.view.struct(this.slabType, slab));
+      }
       if (own.has('partial')) free += this.freeOnPartials(own.pointer('partial'));
     }
     return free;
