@@ -2,6 +2,7 @@ import type { TSchema } from 'typebox';
 import { BtSchema } from './bt.js';
 import { RegsSchema } from './cpu.js';
 import { SignatureDocumentSchema } from './diagnosis.js';
+import { DisSchema } from './dis.js';
 import { ErrorSchema } from './error.js';
 import { FilesSchema } from './files.js';
 import { InfoSchema } from './info.js';
@@ -9,6 +10,7 @@ import { IpcsSchema } from './ipcs.js';
 import { IrqSchema } from './irq.js';
 import { KmemSchema } from './kmem.js';
 import { LogSchema } from './log.js';
+import { MachSchema } from './mach.js';
 import { ModSchema } from './mod.js';
 import { MountsSchema } from './mount.js';
 import { NetSchema } from './net.js';
@@ -18,6 +20,7 @@ import { ReportSchema } from './report.js';
 import { RunqSchema } from './runq.js';
 import { SwapSchema } from './swap.js';
 import { SymSchema } from './sym.js';
+import { SysSchema } from './sys.js';
 import { TimerReportSchema } from './timer.js';
 import { ListSchema, PSchema, StructSchema, TreeSchema } from './types.js';
 import { VmSchema } from './vm.js';
@@ -36,6 +39,7 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   ps: PsSchema,
   runq: RunqSchema,
   struct: StructSchema,
+  dis: DisSchema,
   p: PSchema,
   list: ListSchema,
   tree: TreeSchema,
@@ -50,6 +54,8 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   ipcs: IpcsSchema,
   irq: IrqSchema,
   timer: TimerReportSchema,
+  sys: SysSchema,
+  mach: MachSchema,
   error: ErrorSchema,
 };
 

@@ -1,0 +1,55 @@
+import type { Formatter, Instruction } from 'iced-x86';
+import type { DecodedInstruction, Disassemble } from '../report/dis.js';
+
+/** The disassembler of x86-64 (iced), loaded when it is first asked for: it takes longer than all else of a command. */
+export async function loadDisassembler(): Promise<Disassemble> {
+  const iced = await import('iced-x86');
+  return function* disassemble(code: Uint8Array, address: bigint): Generator<DecodedInstruction> {
+    const decoder = new iced.Decoder(64, code, iced.DecoderOptions.None);
+    const formatter = new iced.Formatter(iced.FormatterSyntax.Gas);
+    try {
+      asGdb(formatter);
+      decoder.ip = address;
+      while (decoder.canDecode) {
+        const instruction = decoder.decode();
+        const valid = instruction.code !== iced.Code.INVALID;
+        const text = valid ? plain(formatter.format(instruction)) : '(bad)';
+        const branch = [
+          iced.FlowControl.Call,
+          iced.FlowControl.UnconditionalBranch,
+          iced.FlowControl.ConditionalBranch,
+          iced.FlowControl.XbeginXabortXend,
+        ].includes(instruction.flowControl);
+        const target = valid ? targetOf(instruction, branch) : undefined;
+        const { length } = instruction;
+        instruction.free();
+        yield { length, text, target, valid };
+      }
+    } finally {
+      decoder.free();
+      formatter.free();
+    }
+  };
+}
+
+/** Where it branches to, or what it addresses relative to itself. */
+function targetOf(instruction: Instruction, branch: boolean): bigint | undefined {
+  if (instruction.isIpRelMemoryOperand) return instruction.ipRelMemoryAddress;
+  // An indirect branch tells its target only when it is run.
+  return branch && instruction.nearBranchTarget !== 0n ? instruction.nearBranchTarget : undefined;
+}
+
+/** AT&T syntax as binutils writes it. */
+function asGdb(formatter: Formatter): void {
+  formatter.uppercaseHex = false;
+  formatter.smallHexNumbersInDecimal = false;
+  formatter.firstOperandCharIndex = 7;
+  formatter.showZeroDisplacements = true;
+  formatter.ripRelativeAddresses = true;
+  formatter.branchLeadingZeros = false;
+}
+
+/** Binutils writes the scale 1 out where there is an index. */
+function plain(text: string): string {
+  return text.replace(/\((%\w+)?,(%\w+)\)/, '($1,$2,1)').trimEnd();
+}
