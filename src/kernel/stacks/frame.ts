@@ -31,7 +31,10 @@ export interface StackFrame {
 /** A task's frames, innermost first. */
 export interface Stack {
   readonly frames: readonly StackFrame[];
-  /** `user`: it came from user mode. `bottom`: a kernel thread's first frame. `lost`: it could not be followed to its end. */
+  /**
+   * `user`: it came from user mode. `bottom`: a kernel thread's first frame. `lost`: it could not be followed to its end.
+   * Without any frame, `bottom` is a task that has ended and given its stack back.
+   */
   readonly end: 'user' | 'bottom' | 'lost';
   /** Why it could not be followed, or was guessed in part. */
   readonly problems: readonly string[];

@@ -17,6 +17,18 @@ const USUAL_STACK = 16384;
 const SMALLEST_STACK = 4096;
 const LARGEST_STACK = 1 << 20;
 
+/** Below a task's stack is a page that nothing is mapped at (CONFIG_VMAP_STACK): a stack pointer there has run over. */
+const GUARD = 4096n;
+
+/** The stack that an address belongs to: that it lies on, whose end it is (the stack is empty), or that has run over. */
+export function regionOf(regions: readonly StackRegion[], sp: bigint): StackRegion | undefined {
+  return (
+    regions.find(({ start, end }) => sp >= start && sp < end) ??
+    regions.find(({ end }) => sp === end) ??
+    regions.find(({ kind, start }) => kind === 'task' && sp < start && sp >= start - GUARD)
+  );
+}
+
 /** `THREAD_SIZE` in bytes: what lies between the ends of the first task's stack, else the size of `struct irq_stack`. */
 export function threadSize(view: KernelView): number {
   const { symbols } = view.kernel;

@@ -7,7 +7,7 @@ import type { Stack, StackCandidate } from './frame.js';
 import { textWords } from './guess.js';
 import { OrcTables } from './orc-tables.js';
 import type { Position, UnwindContext } from './position.js';
-import { cpuRegions, type StackRegion, taskRegion, threadSize } from './regions.js';
+import { cpuRegions, regionOf, type StackRegion, taskRegion, threadSize } from './regions.js';
 import { isUserMode, type RegisterSet } from './registers.js';
 import { ReplacedReturns } from './replaced-returns.js';
 import { KernelText } from './text.js';
@@ -94,14 +94,12 @@ export class Stacks {
     const common = { task: struct.address, cpu };
     if (state?.registers !== undefined && state.source !== undefined) {
       const position = fromRegisters(state.registers);
-      const known =
-        isUserMode(state.registers) || regions.some(({ start, end }) => position.sp >= start && position.sp < end);
+      const known = isUserMode(state.registers) || regionOf(regions, position.sp) !== undefined;
       if (!known) regions.push(unknownRegion(position.sp));
       return { ...common, start: state.source, ...unwind(this.context(struct, regions), position) };
     }
     const context = this.context(struct, regions);
-    if (own === undefined)
-      return { ...common, start: 'switch', frames: [], end: 'lost', problems: ['it has no stack'] };
+    if (own === undefined) return { ...common, start: 'switch', frames: [], end: 'bottom', problems: [] };
     if (cpu === undefined) {
       try {
         return { ...common, start: 'switch', ...unwind(context, this.fromSwitch(struct)) };

@@ -5,7 +5,7 @@ import type { Stack, StackFrame } from './frame.js';
 import { guessCaller } from './guess.js';
 import type { OrcEntry, OrcRegister } from './orc-format.js';
 import type { Position, UnwindContext } from './position.js';
-import type { StackRegion } from './regions.js';
+import { regionOf, type StackRegion } from './regions.js';
 import { isPlausible, isUserMode, partialOffset, readSavedRegisters, requireRegister } from './registers.js';
 import type { Replacer } from './replaced-returns.js';
 
@@ -60,23 +60,16 @@ function lost(frames: readonly StackFrame[], problems: readonly string[]): Stack
   return { frames: doubted, end: 'lost', problems };
 }
 
-/** The stack that an address lies on; its end is where a stack is empty. */
-function regionOf(regions: readonly StackRegion[], sp: bigint): StackRegion | undefined {
-  return (
-    regions.find(({ start, end }) => sp >= start && sp < end) ??
-    regions.find(({ start, end }) => sp > start && sp === end)
-  );
-}
-
 function frameOf(
-  { text }: UnwindContext,
+  { text, returns }: UnwindContext,
   { ip, sp, slot, guessed, registers }: Position,
   stack: StackRegion | undefined,
   kind: StackFrame['kind'],
   replacedBy?: Replacer,
 ): StackFrame {
   const own = kind === 'user' ? undefined : text.at(ip);
-  const hit = kind === 'call' ? text.at(ip - 1n) : own;
+  // A trampoline whose owner keeps no real address was not called: it is where the frame goes on.
+  const hit = kind === 'call' && returns.replacer(ip) === undefined ? text.at(ip - 1n) : own;
   return {
     kind,
     address: virtualAddress(ip),

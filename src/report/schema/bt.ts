@@ -63,7 +63,7 @@ export const StackSchema = Type.Object(
     ),
     end: Type.Union([Type.Literal('user'), Type.Literal('bottom'), Type.Literal('lost')], {
       description:
-        'user: it came from user mode. bottom: the first frame of a kernel thread. lost: it could not be followed so far',
+        'user: it came from user mode. bottom: the first frame of a kernel thread. lost: it could not be followed so far. Without frames, bottom is a task that has ended and given its stack back',
     }),
     frames: Type.Array(FrameSchema),
     candidates: Type.Union([Type.Array(CandidateSchema), Type.Null()], {

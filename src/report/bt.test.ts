@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isExhumeError } from '../bytes/errors.js';
+import { openSample } from '../testing/sample.js';
+import { buildBt } from './bt.js';
+import { openSubject } from './subject.js';
+import { btText } from './text/bt.js';
+import { PLAIN } from './text/page.js';
+
+const subject = openSubject(openSample().container);
+const names = (report: ReturnType<typeof buildBt>) => report.stacks.map(({ comm, cpu }) => `${comm} ${cpu}`);
+
+test('by default the task in which the kernel died', () => {
+  const report = buildBt(subject);
+  assert.deepEqual(names(report), ['init 1']);
+  const [stack] = report.stacks;
+  assert.equal(stack?.panicked, true);
+  assert.equal(stack?.start, 'notes');
+  assert.equal(report.tables, '7.x');
+  assert.equal(report.complete, true);
+  const panic = stack?.frames.find(({ symbol }) => symbol === 'sysrq_handle_crash');
+  assert.deepEqual(panic, {
+    kind: 'call',
+    address: '0xffffffffbafb16ba',
+    symbol: 'sysrq_handle_crash',
+    offset: 26,
+    module: null,
+    sp: '0xffffd076400139e8',
+    slot: '0xffffd076400139e0',
+    stack: 'task',
+    confidence: 'unwound',
+    replacedBy: null,
+    registers: null,
+  });
+});
+
+test('what CPUs were running, tasks by pid, address and name, and all of them', () => {
+  assert.deepEqual(names(buildBt(subject, { active: true })), ['swapper/0 0', 'init 1']);
+  assert.deepEqual(names(buildBt(subject, { cpus: [0] })), ['swapper/0 0']);
+  const byPid = buildBt(subject, { selectors: ['2'] });
+  assert.deepEqual(
+    byPid.stacks.map(({ comm, active, panicked }) => [comm, active, panicked]),
+    [['kthreadd', false, false]],
+  );
+  const task = byPid.stacks[0]?.task.slice(2) ?? '';
+  assert.deepEqual(names(buildBt(subject, { selectors: [task] })), names(byPid));
+  assert.deepEqual(names(buildBt(subject, { selectors: ['kthreadd'] })), names(byPid));
+  const all = buildBt(subject, { all: true });
+  assert.equal(all.stacks.length, 63);
+  assert.ok(all.stacks.every(({ end }) => end !== 'lost'));
+});
+
+test('what is not there is said', () => {
+  const report = buildBt(subject, { selectors: ['nobody'] });
+  assert.deepEqual([report.complete, report.unmatched, report.stacks], [false, ['nobody'], []]);
+  assert.deepEqual([...btText(report, PLAIN)], ['no such task: nobody']);
+  assert.throws(
+    () => buildBt(subject, { cpus: [2] }),
+    (error) => isExhumeError(error, 'EXH_USAGE'),
+  );
+});
+
+test("the text is laid out as crash's bt is", () => {
+  const lines = [...btText(buildBt(subject, { cpus: [0] }), PLAIN)];
+  assert.equal(lines[0], 'PID: 0        TASK: ffffffffbc411140  CPU: 0    COMMAND: "swapper/0"');
+  assert.equal(lines[1], '    [exception RIP: stop_this_cpu+101]');
+  assert.equal(lines[2], '    RIP: ffffffffba4fb515  RSP: ffffd07640003fd8  RFLAGS: 00000046');
+  assert.equal(lines[5], '    RBP: ffff892788a5b000   R8: 0000000000000000   R9: 0000000000000000');
+  assert.equal(lines[8], '    ORIG_RAX: 0000000000000000  CS: 0010  SS: 0018');
+  assert.deepEqual(lines.slice(9, 13), [
+    ' #0 [ffffd07640003fe8] __sysvec_reboot at ffffffffba52cc8a',
+    ' #1 [ffffd07640003ff0] sysvec_reboot at ffffffffbb43eede',
+    '--- <IRQ stack> ---',
+    ' #2 [ffffffffbc403da0] asm_sysvec_reboot at ffffffffba20166a',
+  ]);
+  assert.equal(lines.at(-1), '#11 [ffffffffbc403f40] common_startup_64 at ffffffffba4e771d');
+  const offsets = [...btText(buildBt(subject, { cpus: [0] }), PLAIN, { offsets: true })];
+  assert.equal(offsets[10], ' #1 [ffffd07640003ff0] sysvec_reboot+142 at ffffffffbb43eede');
+});
+
+test('addresses of code on the stack, those that no frame has marked', () => {
+  const report = buildBt(subject, { textAddresses: true });
+  const lines = [...btText(report, PLAIN)];
+  assert.match(lines[1] ?? '', /^ {14}START: delay_tsc at ffffffffbb432317$/);
+  assert.ok(lines.some((line) => /\] sysrq_handle_crash\+26 at ffffffffbafb16ba$/.test(line)));
+  assert.ok(lines.some((line) => line.endsWith(' ?')));
+});
+
+test('what is guessed or lost is said beside it', () => {
+  const report = buildBt(subject);
+  const [stack] = report.stacks;
+  assert.ok(stack);
+  const frames = stack.frames.slice(0, 3).map((frame) => ({ ...frame, confidence: 'guessed' as const }));
+  const lost = { ...report, stacks: [{ ...stack, frames, end: 'lost' as const, problems: ['its page is lost'] }] };
+  const lines = [...btText(lost, PLAIN)];
+  assert.match(lines.at(-2) ?? '', / vpanic at [0-9a-f]{16} \(guessed\)$/);
+  assert.equal(lines.at(-1), '    (it cannot be followed further: its page is lost)');
+});
