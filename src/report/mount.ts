@@ -71,6 +71,12 @@ function isNamed({ mount, superblock, device, directory }: MountReport, value: s
   return [device, directory, mount, superblock].includes(value) || [mount, superblock].includes(`0x${value}`);
 }
 
-function mountReport({ address, superblock, options, ...mount }: Mount): MountReport {
-  return { mount: hex(address), superblock: hex(superblock), ...mount, options: [...options] };
+function mountReport({ address, superblock, seenAt, options, ...mount }: Mount): MountReport {
+  return {
+    mount: hex(address),
+    superblock: hex(superblock),
+    ...mount,
+    seenAt: seenAt ?? null,
+    options: [...options],
+  };
 }

@@ -24,8 +24,8 @@ export interface Mount {
   readonly directory: string;
   /** The part of the file system that is mounted there: `/` but for bind mounts. */
   readonly root: string;
-  /** The namespace's processes can see it: it is below the root directory of the task that was asked for. */
-  readonly reachable: boolean;
+  /** Where the task sees it, from its own root directory; undefined for what lies outside of that. */
+  readonly seenAt: string | undefined;
   /** The mount's and superblock's flags as /proc/mounts tells them; the file system's own options are not among them. */
   readonly options: readonly string[];
 }
@@ -98,7 +98,7 @@ function readMount(paths: PathBuilder, mount: Struct, root: Place | undefined, d
     deviceNumber: deviceNumber(superblock.int('s_dev')),
     directory: name === undefined ? '?' : pathText(name),
     root: inside === undefined ? '?' : pathText(inside),
-    reachable: seen?.reachable ?? false,
+    seenAt: seen?.reachable === true ? pathText(seen) : undefined,
     options: optionsOf(superblock, flags),
   };
 }

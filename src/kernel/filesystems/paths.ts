@@ -46,7 +46,7 @@ export class PathBuilder {
    * Throws EXH_BAD_STRUCTURE when the walk up does not come to a root, and memory's errors.
    */
   name(place: Place, root?: Place): PathName {
-    const special = this.specialName(place.dentry);
+    const special = this.specialName(place);
     if (special !== undefined) return { ...special, reachable: true };
     const names: string[] = [];
     let { dentry, mount } = place;
@@ -85,7 +85,7 @@ export class PathBuilder {
   }
 
   /** Files without a path: what their file system's `d_dname` says. */
-  private specialName(dentry: Struct): { readonly path: string; readonly deleted: boolean } | undefined {
+  private specialName({ dentry, mount }: Place): { readonly path: string; readonly deleted: boolean } | undefined {
     const inode = dentry.follow('d_inode');
     if (inode === undefined) return undefined;
     const type = inode.string('i_sb->s_type->name', 32);
@@ -104,7 +104,12 @@ export class PathBuilder {
       case 'dmabuf':
         return { path: `/dmabuf:${this.component(dentry)}`, deleted: false };
       default:
-        return undefined;
+        // Made in memory, in no directory: `simple_dname()` (memfd, System V shared memory, shared anonymous memory).
+        return mount !== undefined &&
+          dentry.pointer('d_parent') === dentry.address &&
+          mount.pointer('mnt.mnt_root') !== dentry.address
+          ? { path: `/${this.component(dentry)}`, deleted: true }
+          : undefined;
     }
   }
 

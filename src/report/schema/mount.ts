@@ -13,7 +13,10 @@ export const MountSchema = Type.Object(
     deviceNumber: Text('MAJOR:MINOR'),
     directory: Text('Where it is mounted, from the root of the namespace; (deleted) behind one that is gone'),
     root: Text("The part of the file system that is mounted there: '/' but for bind mounts"),
-    reachable: Type.Boolean({ description: 'Below the root directory of the task: then /proc/mounts has it' }),
+    seenAt: nullable(
+      Type.String(),
+      'Where the task sees it, as /proc/mounts has it; null, too, outside of its root directory',
+    ),
     options: Type.Array(Type.String(), {
       description: "Of the mount and superblock, as in /proc/mounts; the file system's own are not among them",
     }),

@@ -8,7 +8,7 @@ export type MountStyle = 'table' | 'proc';
 
 export function* mountText(model: MountsReport, style: MountStyle, named: boolean): Generator<string> {
   if (style === 'proc') {
-    for (const mount of model.mounts) if (mount.reachable) yield printable(procLine(mount));
+    for (const mount of model.mounts) if (mount.seenAt !== null) yield printable(procLine(mount, mount.seenAt));
     return;
   }
   if (named && model.task !== null) yield taskHeader(model.task);
@@ -25,7 +25,7 @@ export function* mountText(model: MountsReport, style: MountStyle, named: boolea
 }
 
 /** As `show_vfsmnt()` prints it, without what only the file system itself can tell. */
-function procLine({ device, directory, type, options }: MountReport): string {
+function procLine({ device, type, options }: MountReport, directory: string): string {
   return `${mangle(device)} ${mangle(directory)} ${type} ${options.join(',')} 0 0`;
 }
 
