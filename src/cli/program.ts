@@ -3,6 +3,7 @@ import { ExhumeError } from '../bytes/errors.js';
 import { example } from './command.js';
 import { defineBt } from './commands/bt.js';
 import { defineCompletion } from './commands/completion.js';
+import { defineDev } from './commands/dev.js';
 import { defineDis } from './commands/dis.js';
 import { defineFiles } from './commands/files.js';
 import { defineInfo } from './commands/info.js';
@@ -22,6 +23,7 @@ import { defineRegs } from './commands/regs.js';
 import { defineReport } from './commands/report.js';
 import { defineRunq } from './commands/runq.js';
 import { addSharedOptions } from './commands/shared.js';
+import { defineShell } from './commands/shell.js';
 import { defineStruct, defineWhatis } from './commands/struct.js';
 import { defineSwap } from './commands/swap.js';
 import { defineSym } from './commands/sym.js';
@@ -77,6 +79,8 @@ export function createProgram(session: Session): Command {
   defineTimer(program, session);
   defineSys(program, session);
   defineMach(program, session);
+  defineShell(program, session, { createProgram, runWords });
+  defineDev(program, session);
   defineCompletion(program, session);
   example(program, 'exhume vmcore', 'why did it die?');
   example(program, 'exhume log vmcore | less', 'the whole kernel log');
@@ -87,11 +91,17 @@ export function createProgram(session: Session): Command {
 /** Runs a command line (without the program's own name) and gives the exit status. Never throws. */
 export async function runCommandLine(words: readonly string[], surroundings: Surroundings): Promise<ExitStatus> {
   const session = new Session(surroundings);
+  await runWords(words, session);
+  return session.status;
+}
+
+/** Runs a command line in a session, which then has the exit status. Never throws. */
+async function runWords(words: readonly string[], session: Session): Promise<void> {
   const json = words.includes('--json');
   try {
     const program = createProgram(session);
     if (words.length === 0) {
-      surroundings.stderr.write(program.helpInformation());
+      session.surroundings.stderr.write(program.helpInformation());
       throw new ExhumeError('EXH_USAGE', 'name a dump', { hint: 'exhume FILE' });
     }
     await program.parseAsync(withCrashOptions(withLongWidths(words)), { from: 'user' });
@@ -100,7 +110,6 @@ export async function runCommandLine(words: readonly string[], surroundings: Sur
     // Help, when it is asked for, and the version come here too.
     else if (!error.code.startsWith('commander.help') && error.exitCode !== 0) session.fail(usageError(error), json);
   }
-  return session.status;
 }
 
 function usageError(error: CommanderError): ExhumeError {

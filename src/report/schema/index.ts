@@ -1,6 +1,7 @@
 import type { TSchema } from 'typebox';
 import { BtSchema } from './bt.js';
 import { RegsSchema } from './cpu.js';
+import { DevSchema } from './dev.js';
 import { SignatureDocumentSchema } from './diagnosis.js';
 import { DisSchema } from './dis.js';
 import { ErrorSchema } from './error.js';
@@ -56,6 +57,7 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   timer: TimerReportSchema,
   sys: SysSchema,
   mach: MachSchema,
+  dev: DevSchema,
   error: ErrorSchema,
 };
 
