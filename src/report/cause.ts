@@ -121,9 +121,9 @@ function* evidence(
   const { log, kernel, cpu, stack, blocked, memory } = witnesses;
   const { cause, panic } = log ?? {};
   if (cause !== undefined) yield { source: 'log', text: cause.message, agrees: true };
-  if (panic !== undefined && panic !== cause) yield { source: 'log', text: panic.message, agrees: true };
   const oops = cause?.lines.find((line) => line !== cause.message && /^(?:Oops|#PF): /.test(line));
   if (oops !== undefined) yield { source: 'log', text: oops, agrees: true };
+  if (panic !== undefined && panic !== cause) yield { source: 'log', text: panic.message, agrees: true };
   yield* registers(witnesses);
   if (stack !== undefined) {
     const sign = recognizeStack(stack);
@@ -155,8 +155,12 @@ function* evidence(
   if (kernel.crashTime !== undefined)
     yield { source: 'variables', text: 'VMCOREINFO has CRASHTIME: it panicked', agrees: true };
   const hung = longWaiters(blocked);
-  if (hung > 0 || kind === 'hung-task')
-    yield { source: 'tasks', text: tasksWaited(hung), agrees: hung > 0 || kind !== 'hung-task' };
+  if (kind === 'hung-task' && blocked !== undefined && hung === 0) {
+    const count = blocked.waiting === 1 ? '1 task was' : `${blocked.waiting || 'no'} tasks were`;
+    yield { source: 'tasks', text: `${count} in D state`, agrees: blocked.waiting > 0 };
+  } else if (hung > 0) {
+    yield { source: 'tasks', text: tasksWaited(hung), agrees: true };
+  }
   if (
     memory !== undefined &&
     (kind === 'out-of-memory' || memory.verdict === 'exhausted' || memory.verdict === 'low')
@@ -195,6 +199,5 @@ function longWaiters(blocked: BlockedReport | undefined): number {
 }
 
 function tasksWaited(count: number): string {
-  if (count === 0) return 'no task was in D state for over 120 s';
   return `${count} ${count === 1 ? 'task was' : 'tasks were'} in D state for over 120 s`;
 }

@@ -11,7 +11,7 @@ export interface StackSign {
 /** What functions on the stack of the CPU that panicked mean, the more particular ones first. */
 const SIGNS: readonly (readonly [kind: CrashKind, names: RegExp])[] = [
   ['sysrq', /^sysrq_handle_crash$/],
-  ['hung-task', /^(?:check_hung_task|check_hung_uninterruptible_tasks|hung_task_info)$/],
+  ['hung-task', /^(?:check_hung_task|check_hung_uninterruptible_tasks|hung_task_info|watchdog)$/],
   ['hard-lockup', /^(?:watchdog_overflow_callback|watchdog_hardlockup_check|watchdog_buddy_check_hardlockup)$/],
   ['soft-lockup', /^watchdog_timer_fn$/],
   ['rcu-stall', /^(?:panic_on_rcu_stall|print_cpu_stall|print_other_cpu_stall|check_cpu_stall)$/],

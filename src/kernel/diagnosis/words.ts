@@ -37,10 +37,10 @@ const TELLERS: Readonly<Record<CrashKind, Teller>> = {
   'page-fault': (facts) => {
     const address = found(facts, / at (0x[0-9a-f]+)/);
     if (/^NULL pointer/.test(facts.title ?? ''))
-      return `a NULL pointer was used${address === undefined ? '' : `, ${address} bytes behind it`}${place(facts)}`;
+      return `a NULL pointer was used${address === undefined ? '' : ` (at offset ${address})`}${place(facts)}`;
     if (/jumped to/.test(facts.title ?? ''))
       return `${bare(facts)}: a function pointer did not hold a function${place(facts)}`;
-    return `an address was used that is not mapped${address === undefined ? '' : `, ${address}`}${place(facts)}`;
+    return `an address was used that is not mapped${address === undefined ? '' : ` (${address})`}${place(facts)}`;
   },
   'general-protection': (facts) => {
     const address = found(facts, /address (0x[0-9a-f]+)/);
@@ -57,7 +57,7 @@ const TELLERS: Readonly<Record<CrashKind, Teller>> = {
     `a fault could not be handled for another one (double fault)${place(facts)}; a kernel stack that overflowed looks like this, too`,
   'stack-overflow': (facts) => {
     const round = facts.signature?.group === 'stack-overflow' ? facts.signature.frames : [];
-    return `the kernel stack overflowed${round.length === 0 ? place(facts) : `; on it comes round: ${round.join(', ')}`}`;
+    return `the kernel stack overflowed${round.length === 0 ? place(facts) : `; what recurs on it: ${round.join(', ')}`}`;
   },
   corruption: (facts) =>
     `memory was found damaged: ${facts.title ?? facts.panicMessage ?? 'no words for it'}${place(facts)}`,
@@ -70,13 +70,13 @@ const TELLERS: Readonly<Record<CrashKind, Teller>> = {
   'soft-lockup': (facts) => {
     const time = found(facts, /stuck for (\d+)s/);
     const long = time === undefined ? 'without an end' : `for ${time} s`;
-    return `${cpu(facts)} ran ${task(facts, 'one task')} in the kernel ${long} and let nothing else run${place(facts)}`;
+    return `${cpu(facts)} ran ${task(facts, 'one task')} in the kernel ${long} and let nothing else run${place(facts).replace(/^ in/, ': it was in')}`;
   },
   'hard-lockup': (facts) => `${cpu(facts)} took no interrupts any more${place(facts)}`,
   'workqueue-lockup': (facts) => `a workqueue made no progress${place(facts)}`,
   'hung-task': (facts) => {
     const time = found(facts, /more than (\d+) seconds/);
-    return `${task(facts, 'a task')} waited for something that did not come${time === undefined ? '' : `, for more than ${time} s`}${place(facts)}`;
+    return `task ${task(facts, 'of unknown name')} waited for something that did not come${time === undefined ? '' : `, for more than ${time} s`}${place(facts)}`;
   },
   'rcu-stall': (facts) =>
     `a CPU or task held up RCU (${bare(facts).replace(/^RCU stall: /, '') || 'stall'})${place(facts)}`,

@@ -32,17 +32,23 @@ function* answer(page: Page, { headline, crash }: Report): Generator<string> {
   if (when !== '') yield* page.prose(when);
 }
 
-function whereOf({ cpu, comm, pid, tainted, workqueue }: CrashReport): string {
+function whereOf(crash: CrashReport): string {
+  return whereParts(crash).join(', ');
+}
+
+/** On which CPU, in what, and how tainted. */
+export function whereParts({ cpu, comm, pid, tainted, workqueue }: CrashReport): string[] {
   const parts = [
     cpu === null ? '' : `on CPU ${cpu}`,
     comm === null ? '' : `in ${comm}${pid === null ? '' : ` (pid ${pid})`}`,
     workqueue === null ? '' : `workqueue ${workqueue}`,
     tainted === null ? '' : tainted === '' ? 'not tainted' : `tainted ${tainted}`,
   ];
-  return parts.filter((part) => part !== '').join(', ');
+  return parts.filter((part) => part !== '');
 }
 
-function whenOf({ time, uptime }: CrashReport): string {
+/** By the calendar, and since boot. */
+export function whenOf({ time, uptime }: CrashReport): string {
   const at = time === null ? '' : `${time.iso.replace('T', ' ').replace(/(\.\d+)?Z$/, '')} UTC`;
   const after = uptime === null ? '' : `${humanDuration(uptime)} after boot`;
   return [at, after].filter((part) => part !== '').join(', ');
@@ -51,31 +57,32 @@ function whenOf({ time, uptime }: CrashReport): string {
 function* facts(page: Page, report: Report): Generator<string> {
   const { kernel, machine, file } = report;
   yield* page.heading('Kernel');
-  if (isAbsence(kernel)) {
-    yield* absent(page, kernel);
-  } else {
-    yield* page.pairs(
-      [
+  if (isAbsence(kernel)) yield* absent(page, kernel);
+  yield* page.pairs(kernelPairs(kernel, machine));
+  if (isAbsence(machine) && machine !== kernel) yield* absent(page, machine);
+  yield* page.pairs([['file', `${file.names.join(', ')}: ${fileInWords(file)}`]]);
+  if (!isAbsence(kernel)) yield* page.pairs(surroundingsPairs(report));
+}
+
+/** Which kernel it was, and on what machine: what of it is known. */
+export function kernelPairs(kernel: Report['kernel'], machine: Report['machine']): (readonly [string, string])[] {
+  const ofKernel = isAbsence(kernel)
+    ? []
+    : [
         row('version', kernel.banner === null ? null : buildOf(kernel.banner)),
         row('build id', kernel.buildId),
         row('host name', kernel.hostName === '(none)' ? null : kernel.hostName),
         row('command line', kernel.commandLine),
         row('loaded', loadedAt(kernel)),
-      ].filter((pair) => pair !== undefined),
-    );
-  }
-  if (!isAbsence(machine)) {
-    yield* page.pairs([
-      [
-        'machine',
-        `${machine.architecture}, ${machine.cpus === 0 ? 'CPUs not told' : counted(machine.cpus, 'CPU')}, ${memoryInWords(machine.memory)}`,
-      ],
-    ]);
-  } else if (machine !== kernel) {
-    yield* absent(page, machine);
-  }
-  yield* page.pairs([['file', `${file.names.join(', ')}: ${fileInWords(file)}`]]);
-  if (!isAbsence(kernel)) yield* page.pairs(surroundingsPairs(report));
+      ];
+  const ofMachine = isAbsence(machine)
+    ? []
+    : [row('machine', `${machine.architecture}, ${cpusInWords(machine.cpus)}, ${memoryInWords(machine.memory)}`)];
+  return [...ofKernel, ...ofMachine].filter((pair) => pair !== undefined);
+}
+
+function cpusInWords(cpus: number): string {
+  return cpus === 0 ? 'CPUs not told' : counted(cpus, 'CPU');
 }
 
 /** `#1 SMP PREEMPT_DYNAMIC Debian 7.2.12-1 (2026-10-22)`: the headline has the release, `--json` the compiler. */
