@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { deaths, lines, peerAnswer } from './deaths.js';
+import { exhume, type LabDump } from './support.js';
+
+/** Spaces between columns and empty lines say nothing. */
+const words = (text: string): string[] => lines(text.replace(/[ \t]+/g, ' ').replace(/^ | $/gm, ''));
+
+const asked = deaths().filter((dump) => peerAnswer(dump, 'crash-ps') !== undefined);
+
+function ours(dump: LabDump, command: string, options: readonly string[]): string[] {
+  const { stdout, stderr } = exhume(dump, command, ...options);
+  assert.notEqual(stdout, '', stderr);
+  return words(stdout);
+}
+
+/** Commands that print what crash prints, word by word. */
+const SAME: readonly (readonly [answer: string, command: string, ...options: string[]])[] = [
+  ['ps', 'ps'],
+  ['mount', 'mount'],
+  ['kmem-s', 'kmem', '-s'],
+  ['swap', 'swap'],
+  ['ipcs', 'ipcs'],
+  ['runq', 'runq'],
+  ['irq', 'irq'],
+  ['timer', 'timer'],
+];
+
+for (const dump of asked) {
+  for (const [name, command, ...options] of SAME) {
+    const answer = peerAnswer(dump, `crash-${name}`);
+    test(`${dump.title}: ${[command, ...options].join(' ')} is what crash prints`, {
+      skip: answer === undefined,
+    }, () => {
+      const expected = words(answer ?? '');
+      const found = ours(dump, command, options);
+      const wrong = expected.findIndex((line, index) => line !== found[index]);
+      assert.equal(wrong < 0 ? '' : found[wrong], wrong < 0 ? '' : expected[wrong], `line ${wrong + 1}`);
+      assert.equal(found.length, expected.length);
+    });
+  }
+
+  // exhume adds paths and names where crash has none, and leaves out tasks that have nothing.
+  for (const [name, pattern, least] of [
+    ['files', /^\d+ [0-9a-f]{16} [0-9a-f]{16} /, 3],
+    ['vm', /^[0-9a-f]{16} [0-9a-f]+ [0-9a-f]+ [0-9a-f]+/, 10],
+  ] as const) {
+    const answer = peerAnswer(dump, `crash-${name}`);
+    test(`${dump.title}: ${name} has each line of crash's`, { skip: answer === undefined }, () => {
+      const expected = words(answer ?? '').filter((line) => pattern.test(line));
+      const found = ours(dump, name, []).filter((line) => pattern.test(line));
+      assert.ok(expected.length >= least, `${expected.length} lines`);
+      assert.equal(found.length, expected.length);
+      expected.forEach((line, index) => {
+        // Where a bind mount or a file without a name is meant, crash tells another path or none.
+        const columns = (text: string): string =>
+          text
+            .split(' ')
+            .slice(0, name === 'files' ? 5 : 4)
+            .join(' ');
+        assert.equal(columns(found[index] ?? ''), columns(line));
+      });
+    });
+  }
+
+  test(`${dump.title}: modules are where crash finds them`, () => {
+    const expected = words(peerAnswer(dump, 'crash-mod') ?? '').slice(1);
+    const found = ours(dump, 'mod', []).slice(1);
+    const short = (text: string): string => text.split(' ').slice(0, 4).join(' ');
+    assert.ok(expected.length >= 5);
+    // crash has them the other way round.
+    assert.deepEqual(found.map(short).sort(), expected.map(short).sort());
+  });
+}
+
+test('crash was asked', { skip: asked.length === 0 ? 'npm run lab -- --peers' : false }, () => {
+  assert.ok(asked.every(({ truth }) => truth.kernelRelease?.startsWith('6.1')));
+});
