@@ -19,6 +19,7 @@ import { PsSchema } from './ps.js';
 import { RdSchema } from './rd.js';
 import { ReportSchema } from './report.js';
 import { RunqSchema } from './runq.js';
+import { SearchSchema } from './search.js';
 import { SwapSchema } from './swap.js';
 import { SymSchema } from './sym.js';
 import { SysSchema } from './sys.js';
@@ -26,6 +27,7 @@ import { TimerReportSchema } from './timer.js';
 import { ListSchema, PSchema, StructSchema, TreeSchema } from './types.js';
 import { VmSchema } from './vm.js';
 import { VtopSchema } from './vtop.js';
+import { WaitqSchema } from './waitq.js';
 
 /** Every published schema, by the name of its file in schemas/. */
 export const SCHEMAS: Readonly<Record<string, TSchema>> = {
@@ -41,6 +43,7 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   runq: RunqSchema,
   struct: StructSchema,
   dis: DisSchema,
+  search: SearchSchema,
   p: PSchema,
   list: ListSchema,
   tree: TreeSchema,
@@ -58,6 +61,7 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   sys: SysSchema,
   mach: MachSchema,
   dev: DevSchema,
+  waitq: WaitqSchema,
   error: ErrorSchema,
 };
 
