@@ -50,6 +50,7 @@ function areaReport({ address, start, end, ...area }: MemoryArea): MemoryAreaRep
     permissions: area.permissions,
     offset: hex(area.offset),
     inode: String(area.inode),
+    device: area.device ?? null,
     file: area.file ?? null,
     name: area.name ?? null,
   };

@@ -1,6 +1,7 @@
 import { type VirtualAddress, virtualAddress } from '../../bytes/address.js';
 import { type Damage, ExhumeError } from '../../bytes/errors.js';
 import { attempt, collectEach } from '../collect.js';
+import { deviceNumber } from '../filesystems/mounts.js';
 import { PathBuilder, pathText } from '../filesystems/paths.js';
 import type { KernelView } from '../kernel-view.js';
 import { mapleRanges } from '../types/maple-tree.js';
@@ -19,6 +20,8 @@ export interface MemoryArea {
   /** Offset in the file, in bytes. */
   readonly offset: bigint;
   readonly inode: bigint;
+  /** `MAJOR:MINOR` of the device that the file is on; undefined for memory without a file. */
+  readonly device: string | undefined;
   /** The file that it maps; undefined for memory without one. */
   readonly file: string | undefined;
   /** What /proc/PID/maps writes for memory without a file: `[heap]`, `[stack]`, `[vdso]`. */
@@ -85,6 +88,8 @@ function readArea(names: AreaNames, area: Struct, damage: Damage[], part: string
       has(VM_READ, 'r') + has(VM_WRITE, 'w') + has(VM_EXEC, 'x') + ((flags & VM_MAYSHARE) === 0n ? 'p' : 's'),
     offset: file === undefined ? 0n : area.big('vm_pgoff') * BigInt(area.memory.physical.pageSize),
     inode: file === undefined ? 0n : (attempt(damage, part, () => file.big('f_inode->i_ino')) ?? 0n),
+    device:
+      file === undefined ? undefined : attempt(damage, part, () => deviceNumber(file.int('f_inode->i_sb->s_dev'))),
     file: path,
     name: file === undefined ? attempt(damage, part, () => names.ofMemory(area, start, end)) : undefined,
   };

@@ -11,6 +11,7 @@ export const MemoryAreaSchema = Type.Object(
     permissions: Text('r-xp, as in /proc/PID/maps'),
     offset: Hex('Offset in the file, in bytes'),
     inode: Text('Number of its inode; 0 for memory without a file; in decimal'),
+    device: nullable(Type.String(), 'MAJOR:MINOR of what the file is on'),
     file: nullable(Type.String(), 'The file that it maps'),
     name: nullable(Type.String(), '[heap], [stack], [vdso], [anon:…]: what memory without a file is'),
   },

@@ -64,8 +64,9 @@ function amount(pages: number | null, pageSize: number): string {
   if (pages === null) return '?';
   const bytes = pages * pageSize;
   if (bytes === 0) return '0';
-  if (bytes >= 2 ** 30) return `${(bytes / 2 ** 30).toFixed(1)} GB`;
-  return bytes >= 2 ** 20 ? `${(bytes / 2 ** 20).toFixed(1)} MB` : `${bytes / 1024} KB`;
+  const tenths = (value: number, unit: string): string => `${value.toFixed(1).replace(/\.0$/, '')} ${unit}`;
+  if (bytes >= 2 ** 30) return tenths(bytes / 2 ** 30, 'GB');
+  return bytes >= 2 ** 20 ? tenths(bytes / 2 ** 20, 'MB') : `${bytes / 1024} KB`;
 }
 
 function* meminfo({ meminfo: lines }: MemoryUseReport): Generator<string> {

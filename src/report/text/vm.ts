@@ -43,8 +43,10 @@ function* areaTable(areas: readonly MemoryAreaReport[]): Generator<string> {
   );
 }
 
-function mapsLine({ start, end, permissions, offset, inode, file, name }: MemoryAreaReport): string {
+function mapsLine({ start, end, permissions, offset, inode, device, file, name }: MemoryAreaReport): string {
   const range = `${start.slice(2).padStart(8, '0')}-${end.slice(2).padStart(8, '0')}`;
-  const line = `${range} ${permissions} ${offset.slice(2).padStart(8, '0')} ${inode}`;
-  return printable(`${line.padEnd(60)} ${file ?? name ?? ''}`).trimEnd();
+  const [major = 0, minor = 0] = (device ?? '0:0').split(':').map(Number);
+  const number = `${major.toString(16).padStart(2, '0')}:${minor.toString(16).padStart(2, '0')}`;
+  const line = `${range} ${permissions} ${offset.slice(2).padStart(8, '0')} ${number} ${inode}`;
+  return printable(`${line.padEnd(72)} ${file ?? name ?? ''}`).trimEnd();
 }
