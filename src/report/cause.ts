@@ -97,6 +97,7 @@ export function causeReport(witnesses: Witnesses, signature: SignatureReport | u
     where:
       where ?? (GROUPING[kind].by === 'frames' ? whereOf(log)?.replace(/\+0x[0-9a-f]+\/0x[0-9a-f]+/, '') : undefined),
     callers,
+    jumped: /^0x/.test(log?.cause?.rip ?? ''),
     cpu: log?.cause?.cpu ?? witnesses.cpu,
     pid: log?.cause?.pid ?? log?.pid,
     comm: log?.cause?.comm ?? log?.comm,
@@ -129,11 +130,7 @@ function* evidence(
     const sign = recognizeStack(stack);
     const on = cpu === undefined ? '' : ` of CPU ${cpu}`;
     if (sign !== undefined) {
-      const agrees =
-        sign.kind === kind ||
-        sign.kind === 'panic' ||
-        GENERAL.has(sign.kind) ||
-        GROUPING[sign.kind].group === GROUPING[kind].group;
+      const agrees = agree(sign.kind, kind);
       yield { source: 'stack', text: `${sign.by} is on the stack${on}`, agrees };
     }
     const there =
@@ -169,17 +166,26 @@ function* evidence(
   }
 }
 
-/** Ends that come to nearly every stack of an oops: they do not speak against a more particular kind in the log. */
-const GENERAL: ReadonlySet<CrashKind> = new Set(['exception', 'init-died']);
+/** What a sign on the stack is found under: the particular kind that the log tells comes to the kernel as the general one. */
+const GENERAL: Partial<Readonly<Record<CrashKind, readonly CrashKind[]>>> = {
+  bug: ['corruption', 'sanitizer'],
+  warning: ['corruption', 'sanitizer', 'atomic-sleep'],
+  'page-fault': ['stack-overflow', 'double-fault', 'sysrq'],
+  nmi: ['hard-lockup', 'machine-check'],
+};
+
+/** Does a sign on the stack bear a kind out, or at least not speak against it? */
+function agree(sign: CrashKind, kind: CrashKind): boolean {
+  const vague = sign === 'panic' || sign === 'exception' || sign === 'init-died';
+  return vague || GROUPING[sign].group === GROUPING[kind].group || (GENERAL[sign] ?? []).includes(kind);
+}
 
 function* registers({ machine, log, cpu }: Witnesses): Generator<CauseReport['evidence'][number]> {
-  const address = log?.cause?.cr2;
-  const kind = log?.cause?.kind;
-  if (address === undefined || (kind !== 'page-fault' && kind !== 'stack-overflow' && kind !== 'double-fault')) return;
+  const told = / at (0x[0-9a-f]+)/.exec(log?.cause?.title ?? '')?.[1];
   const found = machine?.cpus.find(({ index }) => index === cpu)?.control?.get('cr2');
-  if (found === undefined) return;
+  if (told === undefined || found === undefined || log?.cause?.cr2 !== BigInt(told)) return;
   // A later fault, of another task, may have come after it.
-  if (found === address)
+  if (found === BigInt(told))
     yield {
       source: 'registers',
       text: `CR2 of CPU ${cpu} still holds the address, 0x${found.toString(16)}`,

@@ -18,10 +18,16 @@ const MACHINERY: readonly NoiseRule[] = [
     `dump_stack dump_stack_lvl __dump_stack show_stack show_trace_log_lvl show_regs panic vpanic nmi_panic
      panic_other_cpus_shutdown die __die __die_body __die_header die_addr oops_end oops_begin oops_exit make_task_dead rewind_stack_and_make_dead
      crash_kexec __crash_kexec machine_kexec machine_crash_shutdown native_machine_crash_shutdown crash_setup_regs crash_save_cpu
-     mdelay __const_udelay __udelay __delay delay_tsc delay_loop delay_halt(?:_tpause)? panic_smp_self_stop nmi_panic_self_stop
+     i8042_panic_blink panic_blink_[a-z]+ mdelay __const_udelay __udelay __delay delay_tsc delay_loop delay_halt(?:_tpause)? panic_smp_self_stop nmi_panic_self_stop
      check_panic_on_warn __warn warn_slowpath_(?:common|fmt|null) __warn_printk report_bug __report_bug handle_bug
      fixup_bug mce_panic print_address_description print_report kasan_report.* __asan_report_.* kasan_end_report end_report
      dump_header oom_kill_process`,
+  ),
+  rule(
+    'the check that found it',
+    `__list_add_valid(?:_or_report|) __list_del_entry_valid(?:_or_report|) usercopy_abort __check_object_size __check_heap_object check_heap_object
+     __stack_chk_fail fortify_panic __fortify_panic __fortify_report refcount_warn_saturate __slab_bug object_err slab_err
+     __kasan_.* kasan_.* check_region_inline __asan_.* kfence_.* __ubsan_.* ubsan_.*`,
   ),
   rule(
     'entry of an exception',
@@ -38,7 +44,7 @@ const MACHINERY: readonly NoiseRule[] = [
      perf_event_task_tick nmi_cpu_backtrace(?:_handler|) nmi_trigger_cpumask_backtrace trigger_single_cpu_backtrace rcu_dump_cpu_stacks
      rcu_sched_clock_irq rcu_check_gp_kthread_starvation print_cpu_stall(?:_info|) print_other_cpu_stall check_cpu_stall panic_on_rcu_stall
      update_process_times tick_sched_timer tick_sched_handle tick_nohz_handler tick_periodic
-     arch_trigger_cpumask_backtrace sched_show_task check_hung_task check_hung_uninterruptible_tasks`,
+     arch_trigger_cpumask_backtrace sched_show_task watchdog check_hung_task check_hung_uninterruptible_tasks`,
   ),
   rule(
     'entry of an interrupt',
@@ -64,6 +70,13 @@ const WAY_IN: readonly NoiseRule[] = [
      start_kernel rest_init cpu_startup_entry do_idle cpuidle_idle_call cpuidle_enter(?:_state|) call_cpuidle default_idle(?:_call|) arch_cpu_idle
      default_enter_idle kernel_init kernel_init_freeable do_one_initcall do_initcalls do_basic_setup do_init_module load_module
      __do_sys_finit_module init_module_from_file idempotent_init_module`,
+  ),
+  rule(
+    'what dispatched it',
+    `irq_work_single irq_work_run irq_work_run_list call_timer_fn expire_timers __run_timers __run_timer_base run_timer_base run_timer_softirq
+     tasklet_action(?:_common|) tasklet_hi_action rcu_do_batch rcu_core rcu_core_si handle_irq_event(?:_percpu|) __handle_irq_event_percpu
+     handle_edge_irq handle_fasteoi_irq handle_level_irq generic_handle_irq(?:_desc|) task_work_run notifier_call_chain blocking_notifier_call_chain
+     __flush_smp_call_function_queue generic_smp_call_function_single_interrupt flush_smp_call_function_queue`,
   ),
   rule(
     'the way through the file system',

@@ -20,7 +20,10 @@ const SIGNS: readonly (readonly [kind: CrashKind, names: RegExp])[] = [
   ['stack-overflow', /^handle_stack_overflow$/],
   ['double-fault', /^(?:exc_double_fault|do_double_fault)$/],
   ['machine-check', /^(?:mce_panic|do_machine_check|exc_machine_check)$/],
-  ['corruption', /^(?:__stack_chk_fail|__fortify_panic|fortify_panic|usercopy_abort|schedule_debug)$/],
+  [
+    'corruption',
+    /^(?:__list_(?:add|del_entry)_valid(?:_or_report)?|__stack_chk_fail|__fortify_panic|fortify_panic|usercopy_abort|schedule_debug)$/,
+  ],
   ['warning', /^(?:check_panic_on_warn|__warn|warn_slowpath_common)$/],
   ['sanitizer', /^(?:kasan_report\w*|kfence_report_error|kmsan_report|end_report|__ubsan_\w+)$/],
   ['general-protection', /^(?:exc_general_protection|do_general_protection)$/],

@@ -164,6 +164,11 @@ test('what only tells of the end, or led in, is left out; what went wrong there 
     'ext4_foo vfs_fsync',
   );
   assert.equal(kept('bug', 'schedule foo'), 'schedule foo');
+  assert.equal(
+    kept('corruption', '__list_del_entry_valid_or_report foo'),
+    kept('corruption', '__list_del_entry_valid foo'),
+  );
+  assert.equal(kept('page-fault', 'my_timer call_timer_fn __run_timers run_timer_softirq'), 'my_timer');
   assert.equal(kept('soft-lockup', 'native_queued_spin_lock_slowpath _raw_spin_lock_irqsave foo bar'), 'foo bar');
 });
 
@@ -178,13 +183,13 @@ test('what an interrupt interrupted says nothing about a crash in it, and all ab
   const irq = (name: string) => frame(name, { stack: 'IRQ' });
   const frames = [
     irq('e1000_intr'),
-    irq('handle_irq_event'),
+    irq('e1000_clean'),
     frame('asm_common_interrupt'),
     frame('ext4_write'),
     frame('x'),
   ];
   const crash = derive('page-fault', frames);
-  assert.deepEqual(crash.frames, ['e1000_intr', 'handle_irq_event']);
+  assert.deepEqual(crash.frames, ['e1000_intr', 'e1000_clean']);
   assert.deepEqual(
     crash.dropped.map(({ why }) => why),
     ['was interrupted by it', 'was interrupted by it', 'was interrupted by it'],

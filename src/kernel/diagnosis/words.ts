@@ -11,6 +11,8 @@ export interface EndFacts {
   readonly where: string | undefined;
   /** Who called it. */
   readonly callers: readonly string[];
+  /** The instruction pointer was no address of code. */
+  readonly jumped: boolean;
   readonly cpu: number | undefined;
   readonly pid: number | undefined;
   readonly comm: string | undefined;
@@ -36,6 +38,8 @@ const TELLERS: Readonly<Record<CrashKind, Teller>> = {
   sysrq: (facts) => `someone asked for it: the crash was triggered by sysrq, while ${task(facts, 'a task')} ran`,
   'page-fault': (facts) => {
     const address = found(facts, / at (0x[0-9a-f]+)/);
+    if (facts.jumped && /^NULL pointer/.test(facts.title ?? ''))
+      return `a function pointer was called that was NULL${place(facts)}`;
     if (/^NULL pointer/.test(facts.title ?? ''))
       return `a NULL pointer was used${address === undefined ? '' : ` (at offset ${address})`}${place(facts)}`;
     if (/jumped to/.test(facts.title ?? ''))
@@ -45,7 +49,7 @@ const TELLERS: Readonly<Record<CrashKind, Teller>> = {
   'general-protection': (facts) => {
     const address = found(facts, /address (0x[0-9a-f]+)/);
     const what =
-      address === undefined ? 'a general protection fault' : `${address} was used as an address, which none can be`;
+      address === undefined ? 'a general protection fault' : `${address} was used as an address, which it cannot be,`;
     return `${what}${place(facts)}: memory that was overwritten, or used after it was freed, looks like this`;
   },
   bug: (facts) => {
@@ -60,7 +64,10 @@ const TELLERS: Readonly<Record<CrashKind, Teller>> = {
     return `the kernel stack overflowed${round.length === 0 ? place(facts) : `; what recurs on it: ${round.join(', ')}`}`;
   },
   corruption: (facts) =>
-    `memory was found damaged: ${facts.title ?? facts.panicMessage ?? 'no words for it'}${place(facts)}`,
+    `memory was found damaged: ${bare(facts) || facts.panicMessage || 'no words for it'}; found${place(facts)}`.replace(
+      /; found$/,
+      '',
+    ),
   sanitizer: (facts) => `a sanitizer found a bug: ${bare(facts)}${place(facts)}`,
   warning: (facts) => {
     const line = found(facts, /^warning at (\S+)/);

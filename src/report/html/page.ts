@@ -145,7 +145,7 @@ function signatureMarkup(signature: Report['signature']): Content {
     ),
   ];
   return html`<div class="signature"><span class="id mono">${signature.id}</span><p>${signature.title}</p>
-<details><summary class="aside">how it was derived</summary><div class="scroll"><table><tbody><tr class="strong"><td class="mono">${signature.group}</td><td class="text">the kind of crash</td></tr>${rows}</tbody></table></div></details></div>`;
+<details class="quiet"><summary class="aside">how it was derived</summary><div class="scroll"><table><tbody><tr class="strong"><td class="mono">${signature.group}</td><td class="text">the kind of crash</td></tr>${rows}</tbody></table></div></details></div>`;
 }
 
 function* stackParts({ stacks, blocked }: Report): Generator<Part> {
@@ -239,6 +239,7 @@ function logMarkup({ records, pending }: Exclude<Report['log'], Absence>): Conte
   );
   const writing = pending.map((line) => html`<div class="l4"><time>being written</time><span>${line}</span></div>`);
   return html`<div class="tools"><input type="search" id="log-search" placeholder="Search the log" aria-label="Search the log"><select id="log-level" aria-label="Levels">${options}</select><output id="log-count"></output></div>
+<p class="paper">On paper: warnings and worse, and the last 60 lines.</p>
 <div class="log" tabindex="0" role="log">
 ${lines}${writing}</div>`;
 }
@@ -253,6 +254,6 @@ function* evidencePart({ evidence }: Report): Generator<Part> {
     id: 'evidence',
     title: 'Evidence',
     aside: 'how the facts above were found',
-    body: html`<details><summary class="aside">${evidence.length} answers</summary><div class="scroll"><table><tbody>${rows}</tbody></table></div></details>`,
+    body: html`<details class="quiet"><summary class="aside">${evidence.length} answers</summary><div class="scroll"><table><tbody>${rows}</tbody></table></div></details>`,
   };
 }

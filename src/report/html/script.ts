@@ -68,7 +68,7 @@ export const SCRIPT = `
 
   var folded = [];
   addEventListener('beforeprint', function () {
-    folded = Array.prototype.filter.call(document.querySelectorAll('details:not([open])'), function (one) { one.open = true; return true; });
+    folded = Array.prototype.filter.call(document.querySelectorAll('details:not([open]):not(.quiet)'), function (one) { one.open = true; return true; });
   });
   addEventListener('afterprint', function () { folded.forEach(function (one) { one.open = false; }); });
 })();

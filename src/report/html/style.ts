@@ -66,8 +66,8 @@ th[aria-sort=ascending] button::after{content:" \\2191"}th[aria-sort=descending]
 .l0 span,.l1 span,.l2 span{color:var(--bad);font-weight:650}.l3 span{color:var(--bad)}.l4 span{color:var(--warn)}.l7 span{color:var(--soft)}
 mark{background:var(--mark);color:inherit;border-radius:2px}
 pre{background:var(--code);border-radius:8px;padding:.7rem .8rem;margin:.3rem 0;overflow:auto;max-height:40rem;white-space:pre-wrap;overflow-wrap:anywhere}
-.registers{display:grid;grid-template-columns:repeat(auto-fill,minmax(13rem,1fr));gap:.1rem 1rem;margin:.2rem 0 .6rem}
-.registers div{display:flex;gap:.6rem;white-space:nowrap}.registers dt{color:var(--soft);width:3.2rem;text-align:right}.registers dd{margin:0}
+.registers{display:grid;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr));gap:.1rem 1rem;margin:.2rem 0 .6rem}
+.registers div{display:flex;gap:.6rem;white-space:nowrap}.registers dt{color:var(--soft);min-width:3.2rem;text-align:right}.registers dd{margin:0}
 .absent{color:var(--soft);font-style:italic;margin:.2rem 0}
 .damage{border-color:var(--warn)}.damage h2{color:var(--warn)}
 footer{max-width:68rem;margin:0 auto;padding:.6rem 1.25rem 2.5rem;color:var(--soft);font-size:.82rem}
@@ -75,10 +75,12 @@ footer{max-width:68rem;margin:0 auto;padding:.6rem 1.25rem 2.5rem;color:var(--so
 .facts div{grid-template-columns:6rem 1fr}.said{grid-template-columns:4.6rem 1fr;gap:.35rem .6rem;font-size:.88rem}
 .said dt{font-size:.92em}.log div{grid-template-columns:1fr}.log time{font-size:.9em}.frames li{padding-left:2.1rem;text-indent:-2.1rem}
 .frames .n{width:2.1rem}}
-@media print{:root{--bg:#fff;--card:#fff;--ink:#000;--soft:#555;--line:#ccc;--code:#fff;--accent:#000;--link:#000;--shadow:none;--bad:#000;--warn:#333}
+.paper{display:none}
+@media print{.paper{display:block;color:var(--soft);font-size:.85rem;margin:0 0 .4rem}.log div:is(.l5,.l6,.l7):not(:nth-last-child(-n+60)),tbody tr:nth-child(n+61){display:none}
+:root{--bg:#fff;--card:#fff;--ink:#000;--soft:#555;--line:#ccc;--code:#fff;--accent:#000;--link:#000;--shadow:none;--bad:#000;--warn:#333}
 body{font-size:10pt}nav,.tools,footer .screen{display:none!important}section{border:0;border-top:1px solid #999;border-radius:0;padding:.6rem 0;margin:.4rem 0;break-inside:auto}
 section.cause{border-left:0}h2,summary{break-after:avoid}.frames,.log,pre,.signature{padding-left:0;padding-right:0}.frames li,.log div,tr{break-inside:avoid}
 .scroll,.log,pre{max-height:none;overflow:visible;border:0}th{position:static}main,header.top,footer{max-width:none;padding-left:0;padding-right:0}
-details::details-content{content-visibility:visible;height:auto}.log div{content-visibility:visible}a{color:inherit}
+details:not(.quiet)::details-content{content-visibility:visible;height:auto}.log div{content-visibility:visible}a{color:inherit}
 .l0 span,.l1 span,.l2 span,.l3 span{font-weight:700}}
 `.trim();
