@@ -57,7 +57,7 @@ test('mod has the columns of crash and more, and -v all there is', () => {
   assert.match(head, /^ {5}MODULE {7}NAME +BASE +SIZE +STATE +REFS +TAINTS +USED BY$/);
   assert.match(first, /^ffffffff[0-9a-f]{8} {2}virtio_blk +ffffffff[0-9a-f]{8} {2}36864 {2}live +0 {2}- +-$/);
   const full = [...modText(buildMod(sample, { names: ['virtio-blk'] }), 'full', PLAIN)].join('\n');
-  assert.match(full, /^virtio_blk\n[^]*build id +[0-9a-f]{40}/);
+  assert.match(full, /^virtio_blk\n(?:.*\n)*.*build id +[0-9a-f]{40}/);
   assert.deepEqual([...modText(buildMod(sample, { tainted: true }), 'taints', PLAIN)], ['no tainted modules']);
   const missing = buildMod(sample, { names: ['nosuch'] });
   assert.equal(missing.complete, false);
@@ -167,7 +167,7 @@ test('net, vm, swap and ipcs read as in crash', () => {
   const table = [...vmText(vm, 'table')];
   assert.match(table[2] ?? '', /^[0-9a-f]{16} {2}[0-9a-f]{16} {2}\d+k {2}\d+k$/);
   assert.match(table[4] ?? '', /^[0-9a-f]{16} +400000 +401000 +8000071 {2}\/bin\/busybox$/);
-  assert.match([...vmText(vm, 'maps')][1] ?? '', /^00400000-00401000 r--p 00000000 00:02 \d+ +\/bin\/busybox$/);
+  assert.match([...vmText(vm, 'maps')][1] ?? '', /^00400000-00401000 r--p 00000000 00:03 \d+ +\/bin\/busybox$/);
   assert.equal([...vmText(vm, 'summary')].length, 3);
   assert.deepEqual([...swapText(buildSwap(sample))].slice(1), ['(none in use)']);
   assert.deepEqual(

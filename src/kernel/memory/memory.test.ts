@@ -83,7 +83,8 @@ test('slab caches hold no more than they have room for, and take the pages that 
   assert.ok((tasks?.allocated ?? 0) >= readTasks(sample).tasks.length - 1);
   const pages = caches.reduce((sum, { slabs = 0, slabSize }) => sum + (slabs * slabSize) / 4096, 0);
   const counted = readMemoryUse(sample, []).slab ?? 0;
-  assert.ok(pages >= counted && pages < counted * 1.2, `${pages} pages, ${counted} counted`);
+  // Large allocations of kmalloc() are counted with them, and belong to no cache.
+  assert.ok(pages > counted * 0.8 && pages < counted * 1.05, `${pages} pages, ${counted} counted`);
 });
 
 test('areas of a process have its files and the names that /proc/PID/maps gives', () => {
