@@ -26,6 +26,11 @@ export function keepPeerAnswers(scene: Scene): void {
     return;
   }
   const answers = labPath('scenes', scene.name, 'peers');
+  // Their logs and headers are like those of the others.
+  if (scene.death !== undefined) {
+    keepWalks(scene, directory, answers, symbols);
+    return;
+  }
   // A part of a split dump is no dump.
   for (const file of truth.files.filter((name) => !name.includes('split'))) {
     const dump = join(directory, file);
@@ -51,11 +56,11 @@ export function keepPeerAnswers(scene: Scene): void {
     ];
     ask('crash', CRASH_MINIMAL, (options) => crash('forky', dump, symbols, commands, options));
   }
-  if (scene.death !== undefined) keepWalks(scene, directory, answers, symbols);
 }
 
 /** How crash is asked to walk the kernel's structures, by the name of the answer. */
 const WALKS: readonly (readonly [name: string, command: string])[] = [
+  ['log', 'log'],
   ['ps', 'ps'],
   ['ps-l', 'ps -l'],
   ['bt-a', 'bt -a'],
@@ -82,7 +87,7 @@ const WALKS: readonly (readonly [name: string, command: string])[] = [
 ];
 
 /** Asked of thousands of tasks, crash takes minutes for the others. */
-const QUICK_WALKS = new Set(['ps', 'ps-l', 'bt-a', 'mod', 'kmem-i', 'runq', 'sys']);
+const QUICK_WALKS = new Set(['log', 'ps', 'ps-l', 'bt-a', 'mod', 'kmem-i', 'runq', 'sys']);
 
 /**
  * The dump of a guest that died in one of our ways: what crash prints for each command as `crash-NAME`, and what drgn
@@ -93,16 +98,20 @@ function keepWalks(scene: Scene, directory: string, answers: string, symbols: st
   const dump = join(directory, file);
   const answer = (name: string): string => join(answers, `${file}.${name}`);
   const keep = (name: string, question: () => string): void => {
-    if (existsSync(answer(name))) return;
+    if (existsSync(answer(name)) || existsSync(answer(`${name}-error`))) return;
     const said = attempt(question);
-    if (said instanceof LabError) say(`${scene.name}: ${name}: ${said.message}`);
-    else writeFileSync(answer(name), said);
+    if (said instanceof LabError) {
+      say(`${scene.name}: no ${name}`);
+      writeFileSync(answer(`${name}-error`), `${said.message}\n`);
+    } else {
+      writeFileSync(answer(name), said);
+    }
   };
+  const many = readFileSync(join(directory, TASK_STAT[0]), 'latin1').match(/\n/g)?.length ?? 0;
   const own = join(directory, MODULE_FILE);
-  keep('drgn.json', () => drgnWalks(dump, symbols, existsSync(own) ? [own] : []));
-  if (existsSync(answer('crash-error'))) return;
-  const many = (readFileSync(join(directory, TASK_STAT[0]), 'latin1').match(/\n/g)?.length ?? 0) > 1000;
-  const walks = WALKS.filter(([name]) => !many || QUICK_WALKS.has(name));
+  keep('drgn.json', () => drgnWalks(dump, symbols, existsSync(own) ? [own] : [], many > 10_000));
+  keep('drgn-log', () => drgnLog(dump, symbols));
+  const walks = WALKS.filter(([name]) => many < 1000 || QUICK_WALKS.has(name));
   // One start of crash for all; it writes the answers itself, and the last is complete when it ends.
   keep('crash-walks', () => {
     crash(

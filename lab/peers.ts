@@ -72,10 +72,10 @@ export function drgnLog(dump: string, vmlinux: string, options: readonly string[
 const WALKS = fileURLToPath(new URL('../../lab/peer-drgn.py', import.meta.url));
 
 /** Tasks with their stacks, mounts, files and the like, as JSON: `lab/peer-drgn.py`. */
-export function drgnWalks(dump: string, vmlinux: string, moduleFiles: readonly string[] = []): string {
+export function drgnWalks(dump: string, vmlinux: string, moduleFiles: readonly string[], brief: boolean): string {
   const symbols = [vmlinux, ...moduleFiles].flatMap((file) => ['-s', file]);
   const seen = directories(dump, vmlinux, ...moduleFiles, WALKS);
-  const { command, args } = inForky(seen, 'drgn', ['-q', '-c', dump, ...symbols, WALKS]);
+  const { command, args } = inForky(seen, 'drgn', ['-q', '-c', dump, ...symbols, WALKS, ...(brief ? ['brief'] : [])]);
   return run(command, args, { timeoutSeconds: TIMEOUT_SECONDS, label: 'drgn' }).stdout;
 }
 

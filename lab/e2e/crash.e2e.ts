@@ -29,8 +29,10 @@ const SAME: readonly (readonly [answer: string, command: string, ...options: str
 for (const dump of asked) {
   for (const [name, command, ...options] of SAME) {
     const answer = peerAnswer(dump, `crash-${name}`);
+    // Of nothing crash prints the heads of the columns, and exhume a sentence.
+    const silent = words(answer ?? '').length < 2;
     test(`${dump.title}: ${[command, ...options].join(' ')} is what crash prints`, {
-      skip: answer === undefined,
+      skip: silent,
     }, () => {
       const expected = words(answer ?? '');
       const found = ours(dump, command, options);
@@ -47,19 +49,18 @@ for (const dump of asked) {
   ] as const) {
     const answer = peerAnswer(dump, `crash-${name}`);
     test(`${dump.title}: ${name} has each line of crash's`, { skip: answer === undefined }, () => {
-      const expected = words(answer ?? '').filter((line) => pattern.test(line));
-      const found = ours(dump, name, []).filter((line) => pattern.test(line));
+      // Where a bind mount or a file without a name is meant, crash tells another path or none.
+      const columns = (text: string): string =>
+        text
+          .split(' ')
+          .slice(0, name === 'files' ? 5 : 4)
+          .join(' ');
+      // Of the threads of a process, crash tells each time what they share.
+      const distinct = (all: readonly string[]): string[] =>
+        [...new Set(all.filter((line) => pattern.test(line)).map(columns))].sort();
+      const expected = distinct(words(answer ?? ''));
       assert.ok(expected.length >= least, `${expected.length} lines`);
-      assert.equal(found.length, expected.length);
-      expected.forEach((line, index) => {
-        // Where a bind mount or a file without a name is meant, crash tells another path or none.
-        const columns = (text: string): string =>
-          text
-            .split(' ')
-            .slice(0, name === 'files' ? 5 : 4)
-            .join(' ');
-        assert.equal(columns(found[index] ?? ''), columns(line));
-      });
+      assert.deepEqual(distinct(ours(dump, name, [])), expected);
     });
   }
 

@@ -19,8 +19,8 @@ const octal = (text: string): string =>
 const stays = (task: { readonly pid: number; readonly comm: string }): boolean =>
   task.pid !== 1 && !TELLERS.has(task.comm);
 
-/** Whose memory was eaten after the guest told how much it has. */
-const ate = ({ title }: LabDump): boolean => title.startsWith('oom');
+/** Whose memory was eaten after the guest told how much it has, or given back after thousands of tasks were told. */
+const ate = ({ title }: LabDump): boolean => title.startsWith('oom') || title.startsWith('threads');
 
 const busy = talkative().filter(({ title }) => title.startsWith('busy-'));
 

@@ -22,7 +22,9 @@ function drgnFrames(stack: DrgnTask['stack']): readonly { pc: string; symbol: st
 
 for (const dump of deaths()) {
   const drgn = drgnAnswer(dump);
-  test(`${dump.title}: every stack is drgn's, frame by frame`, { skip: drgn === undefined }, () => {
+  test(`${dump.title}: every stack is drgn's, frame by frame`, {
+    skip: drgn === undefined || drgn.tasks.length > 10_000,
+  }, () => {
     const stacks = new Map(stacksOf(dump).map((stack) => [stack.task, stack]));
     let compared = 0;
     for (const task of drgn?.tasks ?? []) {
