@@ -75,7 +75,7 @@ test("the text is laid out as crash's bt is", () => {
   ]);
   assert.equal(lines.at(-1), '#11 [ffffffffbc403f40] common_startup_64 at ffffffffba4e771d');
   const offsets = [...btText(buildBt(subject, { cpus: [0] }), PLAIN, { offsets: true })];
-  assert.equal(offsets[10], ' #1 [ffffd07640003ff0] sysvec_reboot+142 at ffffffffbb43eede');
+  assert.equal(offsets[10], ' #1 [ffffd07640003ff0] sysvec_reboot+78 at ffffffffbb43eede');
 });
 
 test('addresses of code on the stack, those that no frame has marked', () => {
