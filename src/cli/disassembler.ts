@@ -21,7 +21,12 @@ export async function loadDisassembler(): Promise<Disassemble> {
           iced.FlowControl.XbeginXabortXend,
         ].includes(instruction.flowControl);
         const target = valid ? targetOf(instruction, branch) : undefined;
-        const { length } = instruction;
+        const length = valid ? instruction.length : 1;
+        if (!valid) {
+          // One byte that is no instruction is passed over, as binutils does, and not all that were looked at.
+          decoder.position += length - instruction.length;
+          decoder.ip = instruction.ip + BigInt(length);
+        }
         instruction.free();
         yield { length, text, target, valid };
       }
