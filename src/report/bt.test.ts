@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Compile } from 'typebox/schema';
 import { isExhumeError } from '../bytes/errors.js';
 import { openSample } from '../testing/sample.js';
 import { buildBt } from './bt.js';
+import { BtSchema } from './schema/bt.js';
 import { openSubject } from './subject.js';
 import { btText } from './text/bt.js';
 import { PLAIN } from './text/page.js';
@@ -95,4 +97,26 @@ test('what is guessed or lost is said beside it', () => {
   const lines = [...btText(lost, PLAIN)];
   assert.match(lines.at(-2) ?? '', / vpanic at [0-9a-f]{16} \(guessed\)$/);
   assert.equal(lines.at(-1), '    (it cannot be followed further: its page is lost)');
+});
+
+test('a CPU in user mode has its registers, and nothing on its kernel stack; a task that has ended has no stack', () => {
+  const report = buildBt(subject);
+  const [stack] = report.stacks;
+  const user = stack?.frames.at(-1);
+  assert.ok(stack && user);
+  const lines = [...btText({ ...report, stacks: [{ ...stack, frames: [user] }] }, PLAIN)];
+  assert.equal(lines[1], '    RIP: 000000000047b7a0  RSP: 00007ffc299280b8  RFLAGS: 00000202');
+  assert.equal(lines.at(-1), '    (in user mode: the kernel stack is empty)');
+  const ended = [...btText({ ...report, stacks: [{ ...stack, frames: [], end: 'bottom' }] }, PLAIN)];
+  assert.deepEqual(ended.slice(1), ['(no stack)']);
+});
+
+test('the answers are what the schema says', () => {
+  const validator = Compile(JSON.parse(JSON.stringify(BtSchema)) as object);
+  for (const options of [{}, { all: true }, { active: true, textAddresses: true }, { selectors: ['nobody'] }]) {
+    const report = buildBt(subject, options);
+    const [valid, errors] = validator.Errors(JSON.parse(JSON.stringify(report)));
+    assert.ok(valid, JSON.stringify(errors));
+  }
+  assert.equal(validator.Check({ ...buildBt(subject), tables: 7 }), false);
 });

@@ -17,6 +17,9 @@ export function* btText(
     if (index > 0) yield '';
     yield heading(page, stack);
     yield* stack.candidates === null ? frames(page, stack, options) : candidates(page, stack);
+    if (stack.candidates === null && stack.frames[0]?.kind === 'user') {
+      yield page.paint.dim('    (in user mode: the kernel stack is empty)');
+    }
     if (stack.frames.length === 0 && stack.end === 'bottom') yield '(no stack)';
     if (stack.end === 'lost') {
       const why = stack.problems.at(-1) ?? 'it does not lead to its end';
