@@ -4,7 +4,8 @@
  *
  *     echo null > /proc/exhume-lab
  *
- * Builds out of tree for 6.1 and 7.2. Functions that must be seen on a stack are noinline.
+ * Builds out of tree for 6.1 and 7.2. Functions that must be seen on a stack are noinline, and their
+ * last call is not their end: the compiler would make a jump of it.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -103,6 +104,7 @@ static noinline void lab_list(void)
 static noinline void lab_irq_work(struct irq_work *work)
 {
 	lab_null();
+	lab_zero++;
 }
 
 static DEFINE_IRQ_WORK(lab_irq, lab_irq_work);
@@ -111,6 +113,7 @@ static DEFINE_IRQ_WORK(lab_irq, lab_irq_work);
 static noinline void lab_timer_expires(struct timer_list *timer)
 {
 	lab_null();
+	lab_zero++;
 }
 
 static DEFINE_TIMER(lab_timer, lab_timer_expires);
@@ -118,6 +121,7 @@ static DEFINE_TIMER(lab_timer, lab_timer_expires);
 static noinline void lab_work_item(struct work_struct *work)
 {
 	lab_null();
+	lab_zero++;
 }
 
 static DECLARE_WORK(lab_work, lab_work_item);
