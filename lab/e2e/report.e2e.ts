@@ -29,7 +29,8 @@ for (const dump of dumps.filter(({ truth }) => truth.kernelRelease !== null)) {
       assert.equal(status, 1, 'a cut-off dump is answered in part');
       assert.ok(answer.file.incomplete);
     }
-    if (truth.ending === 'panic' || truth.ending === 'kdump') {
+    const died = truth.ending === 'death' && truth.panicMessage !== null;
+    if (truth.ending === 'panic' || truth.ending === 'kdump' || died) {
       assert.equal(kernel.role, 'crashed');
       if (!dump.cutOff) assert.equal(crash.panicMessage, truth.panicMessage);
     } else {
