@@ -68,12 +68,13 @@ const TELLERS: Readonly<Record<CrashKind, Teller>> = {
       /; found$/,
       '',
     ),
-  sanitizer: (facts) => `a sanitizer found a bug: ${bare(facts)}${place(facts)}`,
+  sanitizer: (facts) => `a sanitizer found a bug${bare(facts) === '' ? '' : `: ${bare(facts)}`}${place(facts)}`,
   warning: (facts) => {
     const line = found(facts, /^warning at (\S+)/);
     return `a warning${line === undefined ? '' : ` at ${line}`}${place(facts)}, and the kernel was told to panic on warnings`;
   },
-  'atomic-sleep': (facts) => `code slept where it must not: ${bare(facts)}${place(facts)}`,
+  'atomic-sleep': (facts) =>
+    `code slept where it must not${bare(facts) === '' ? '' : `: ${bare(facts)}`}${place(facts)}`,
   'soft-lockup': (facts) => {
     const time = found(facts, /stuck for (\d+)s/);
     const long = time === undefined ? 'without an end' : `for ${time} s`;
