@@ -89,7 +89,7 @@ function describer(view: KernelView, list: TaskList): (task: Task) => TaskReport
     const now = queues.get(task.cpu);
     const used = memory.of(task);
     const blocked = blockedSince(task);
-    // Written out: with a spread in it V8 takes ten times as long for each of many thousand tasks.
+    // Written out: with spreads in it the whole of `ps` took three times as long for 20,000 threads.
     return {
       pid: task.pid,
       task: hex(task.address),

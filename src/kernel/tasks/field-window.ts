@@ -6,7 +6,7 @@ import { type Field, noLayout, type StructType } from '../types/kernel-types.js'
 
 /**
  * Some fields of many structures of one type: the span that holds them is read in one go, into one buffer.
- * Four times as fast as a read for each field where twenty fields of 20,000 structures are wanted.
+ * Twenty fields of 20,000 task_structs take 140 to 190 ms so, and 230 to 240 ms with a read for each field.
  */
 export class FieldWindow {
   private readonly fields = new Map<string, Field>();
