@@ -80,7 +80,7 @@ footer{max-width:68rem;margin:0 auto;padding:.6rem 1.25rem 2.5rem;color:var(--so
 :root{--bg:#fff;--card:#fff;--ink:#000;--soft:#555;--line:#ccc;--code:#fff;--accent:#000;--link:#000;--shadow:none;--bad:#000;--warn:#333}
 body{font-size:10pt}nav,.tools,footer .screen{display:none!important}section{border:0;border-top:1px solid #999;border-radius:0;padding:.6rem 0;margin:.4rem 0;break-inside:auto}
 section.cause{border-left:0}h2,summary{break-after:avoid}.frames,.log,pre,.signature{padding-left:0;padding-right:0}.frames li,.log div,tr{break-inside:avoid}
-.scroll,.log,pre{max-height:none;overflow:visible;border:0}th{position:static}main,header.top,footer{max-width:none;padding-left:0;padding-right:0}
+.scroll,.log,pre{max-height:none;overflow:visible;border:0}th{position:static}th,td{padding:.08rem .5rem}.facts div{padding:.1rem 0}main,header.top,footer{max-width:none;padding-left:0;padding-right:0}
 details:not(.quiet)::details-content{content-visibility:visible;height:auto}.log div{content-visibility:visible}a{color:inherit}
 .l0 span,.l1 span,.l2 span,.l3 span{font-weight:700}}
 `.trim();
