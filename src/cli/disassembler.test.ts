@@ -16,6 +16,7 @@ test('instructions are written as binutils does', async () => {
   // The words of crash's dis, for the same bytes.
   assert.deepEqual(await disassembled('0f1f440000'), [['nopl   0x0(%rax,%rax,1)', undefined, 5]]);
   assert.deepEqual(await disassembled('65488b1c2580fb0100'), [['mov    %gs:0x1fb80,%rbx', undefined, 9]]);
+  assert.deepEqual((await disassembled('f3ab'))[0]?.[0], 'rep stos %eax,%es:(%rdi)');
   assert.deepEqual(await disassembled('85c0742c'), [
     ['test   %eax,%eax', undefined, 2],
     ['je     0xffffffff81a11520', AT + 0x30n, 2],

@@ -52,9 +52,14 @@ function asGdb(formatter: Formatter): void {
   formatter.showZeroDisplacements = true;
   formatter.ripRelativeAddresses = true;
   formatter.branchLeadingZeros = false;
+  formatter.showUselessPrefixes = true;
 }
 
-/** Binutils writes the scale 1 out where there is an index. */
+const STRING_INSTRUCTION = /^(?:rep\w* )?(?:stos|scas|movs|cmps|lods|ins|outs)[bwlq]?\s/;
+
+/** Binutils writes out the scale 1 where there is an index, and the segments of string instructions. */
 function plain(text: string): string {
-  return text.replace(/\((%\w+)?,(%\w+)\)/, '($1,$2,1)').trimEnd();
+  const scaled = text.replace(/\((%\w+)?,(%\w+)\)/, '($1,$2,1)').trimEnd();
+  if (!STRING_INSTRUCTION.test(scaled)) return scaled;
+  return scaled.replace(/(?<!:)\(%rdi\)/, '%es:(%rdi)').replace(/(?<!:)\(%rsi\)/, '%ds:(%rsi)');
 }

@@ -104,7 +104,7 @@ export function defineTree(program: Command, session: Session): void {
         return { model, lines: (text) => treeText(model, text) };
       });
     });
-  example(command, 'exhume tree vmcore -t maple init_task.active_mm->mm_mt', 'the mappings of a process');
+  example(command, 'exhume tree vmcore -t maple sparse_irqs -s irq_desc.irq_data.irq', 'every interrupt');
   example(command, 'exhume tree vmcore -t idr init_pid_ns.idr', 'every process number');
   example(
     command,
