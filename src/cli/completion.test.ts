@@ -27,7 +27,7 @@ for (const shell of ['bash', 'zsh', 'fish'] satisfies Shell[]) {
 
 test('bash completes commands, options, choices and files', () => {
   const cases: [string[], string][] = [
-    [['exhume', 'sy'], 'sym'],
+    [['exhume', 'vt'], 'vtop'],
     [['exhume', 'rd', '--p'], '--physical --part'],
     [['exhume', '--l'], '--log-lines'],
     [['exhume', '--color', ''], 'auto always never'],

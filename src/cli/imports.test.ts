@@ -27,7 +27,7 @@ test('the library runs in a browser: nothing in it imports from node:', () => {
   assert.deepEqual(packagesIn(found), ['fflate', 'picocolors']);
 });
 
-test('a command loads what it needs: types and schemas cost nothing', () => {
+test('a command loads what it needs: types and schemas cost nothing, the disassembler when it is asked for', () => {
   const found = importsOf(new URL('./main.js', import.meta.url).href);
   assert.ok(
     [...found].some((name) => name.endsWith('/report/report.js')),
@@ -35,6 +35,6 @@ test('a command loads what it needs: types and schemas cost nothing', () => {
   );
   assert.deepEqual(
     packagesIn(found).filter((name) => !name.startsWith('node:')),
-    ['commander', 'fflate', 'picocolors'],
+    ['commander', 'fflate', 'iced-x86', 'picocolors'],
   );
 });
