@@ -90,10 +90,17 @@ const KINDS: ReadonlyMap<number, FieldKind> = new Map([
   [BtfKind.FunctionPrototype, 'function'],
 ]);
 
+/** Types that members lead to, once each: their fields are kept with them. */
+const met = new WeakMap<Btf, Map<number, StructType>>();
+
 function structType(btf: Btf, id: number): StructType | undefined {
   const kind = btf.kind(id);
-  const isStruct = kind === BtfKind.Struct || kind === BtfKind.Union;
-  return isStruct ? new StructType(btf, id, btf.name(id), btf.size(id) ?? 0) : undefined;
+  if (kind !== BtfKind.Struct && kind !== BtfKind.Union) return undefined;
+  const types = met.get(btf) ?? new Map<number, StructType>();
+  met.set(btf, types);
+  const type = types.get(id) ?? new StructType(btf, id, btf.name(id), btf.size(id) ?? 0);
+  types.set(id, type);
+  return type;
 }
 
 /** The error for a layout that this dump does not tell. */
