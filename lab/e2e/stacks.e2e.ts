@@ -13,10 +13,13 @@ function stacksOf(dump: LabDump): readonly StackReport[] {
 }
 
 /** drgn's frames without inlined functions, up to where the kernel was entered. */
-function drgnFrames(stack: DrgnTask['stack']): readonly { pc: string; symbol: string | null }[] | undefined {
+function drgnFrames(
+  stack: DrgnTask['stack'],
+): readonly { pc: string; sp: string; symbol: string | null }[] | undefined {
   if ('error' in stack) return undefined;
   const calls = stack.filter(({ inline, pc }) => !inline && typeof pc === 'string');
-  const entered = calls.findIndex(({ pc }) => !isKernel(pc));
+  // Address 0 was called, which is no way out of the kernel.
+  const entered = calls.findIndex(({ pc }) => !isKernel(pc) && pc !== '0x0');
   return entered < 0 ? calls : calls.slice(0, entered);
 }
 
@@ -31,10 +34,10 @@ for (const dump of deaths()) {
       const expected = drgnFrames(task.stack);
       const stack = stacks.get(task.address);
       if (expected === undefined || stack === undefined || task.state === 'Z' || task.state === 'X') continue;
-      const found = kernelFrames(stack).map(({ address }) => address);
+      const found = kernelFrames(stack).map(({ address, sp }) => `${address} at ${sp}`);
       assert.deepEqual(
         found,
-        expected.map(({ pc }) => pc),
+        expected.map(({ pc, sp }) => `${pc} at ${sp}`),
         `${task.pid} (${task.comm}): ${expected.map(({ symbol }) => symbol).join(' < ')}`,
       );
       compared++;
