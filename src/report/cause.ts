@@ -18,6 +18,8 @@ export interface Witnesses {
   /** The stack of the CPU on which it died, unwound; undefined where there is none. */
   readonly stack: readonly Frame[] | undefined;
   readonly cpu: number | undefined;
+  /** Where a kernel that lives was stuck by its log: that CPU's stack at the moment of the dump. */
+  readonly stuck: { readonly cpu: number; readonly stack: readonly Frame[] } | undefined;
   readonly blocked: BlockedReport | undefined;
   readonly memory: MemoryReport | undefined;
 }
@@ -119,7 +121,7 @@ function* evidence(
   kind: CrashKind,
   where: string | undefined,
 ): Generator<CauseReport['evidence'][number]> {
-  const { log, kernel, cpu, stack, blocked, memory } = witnesses;
+  const { log, kernel, cpu, stack, stuck, blocked, memory } = witnesses;
   const { cause, panic } = log ?? {};
   if (cause !== undefined) yield { source: 'log', text: cause.message, agrees: true };
   const oops = cause?.lines.find((line) => line !== cause.message && /^(?:Oops|#PF): /.test(line));
@@ -133,17 +135,16 @@ function* evidence(
       const agrees = agree(sign.kind, kind);
       yield { source: 'stack', text: `${sign.by} is on the stack${on}`, agrees };
     }
-    const there =
-      where !== undefined &&
-      stack.some(
-        ({ name, module }) => where === (module === undefined ? sourceName(name) : `${sourceName(name)} [${module}]`),
-      );
-    if (there && where !== sign?.by)
+    if (where !== sign?.by && holds(stack, where)) {
       yield {
         source: 'stack',
-        text: `${where} is on it, too`.replace('it, too', sign === undefined ? `the stack${on}` : 'it, too'),
+        text: `${where} is on ${sign === undefined ? `the stack${on}` : 'it, too'}`,
         agrees: true,
       };
+    }
+  }
+  if (stuck !== undefined && holds(stuck.stack, where)) {
+    yield { source: 'stack', text: `${where} is still on the stack of CPU ${stuck.cpu}`, agrees: true };
   }
   if (kernel.panicCpu !== undefined) {
     const agrees = cpu === undefined || cpu === kernel.panicCpu;
@@ -164,6 +165,13 @@ function* evidence(
   ) {
     yield { source: 'memory', text: memory.text, agrees: kind !== 'out-of-memory' || memory.verdict !== 'enough' };
   }
+}
+
+/** Is a function, named as in a signature, on a stack? */
+function holds(stack: readonly Frame[], where: string | undefined): boolean {
+  return stack.some(({ name, module }) => {
+    return where === (module === undefined ? sourceName(name) : `${sourceName(name)} [${module}]`);
+  });
 }
 
 /** What a sign on the stack is found under: the particular kind that the log tells comes to the kernel as the general one. */
@@ -201,7 +209,7 @@ function* aliveEvidence({ blocked, memory }: Witnesses): Generator<CauseReport['
 }
 
 function longWaiters(blocked: BlockedReport | undefined): number {
-  return (blocked?.groups ?? []).reduce((sum, { tasks }) => sum + tasks.length, 0);
+  return (blocked?.groups ?? []).reduce((sum, { tasks }) => sum + tasks.length, blocked?.further ?? 0);
 }
 
 function tasksWaited(count: number): string {

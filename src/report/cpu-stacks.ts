@@ -16,6 +16,8 @@ import type { TaskName } from './schema/ps.js';
 
 /** Who waits for longer than this is told of: the kernel's own `hung_task_timeout_secs`, as it comes. */
 const LONG_SECONDS = 120;
+/** So many stacks are looked at, the longest waiters' first: a thousand tasks that wait for one thing tell as much as all. */
+const MOST_STACKS = 1000;
 
 /** The stack of each CPU's task, that of the CPU on which the kernel died first. */
 export function cpuStacks(inside: Inside, died: number | undefined): CpuStackReport[] | Absence {
@@ -90,22 +92,25 @@ export function blockedTasks(inside: Inside): BlockedReport | Absence {
   const clocks = queueClocks(view);
   const waiting = tasks.tasks.filter(({ state }) => state.letter === 'D');
   const timed = waiting.map((task) => ({ task, seconds: blockedSeconds(task, clocks) }));
-  const long = timed.flatMap(({ task, seconds }) => {
-    if (seconds === null || seconds <= LONG_SECONDS) return [];
+  const long = timed
+    .flatMap(({ task, seconds }) => (seconds === null || seconds <= LONG_SECONDS ? [] : [{ task, seconds }]))
+    .sort((a, b) => b.seconds - a.seconds);
+  const looked = long.slice(0, MOST_STACKS).map(({ task, seconds }) => {
     const stack = isAbsence(stacks) ? stacks : orAbsence(() => stackReport(stacks.unwindTask(task.address)));
-    return [{ task, seconds, stack }];
+    return { task, seconds, stack };
   });
-  const groups = groupByStack(long, ({ stack }) =>
+  const groups = groupByStack(looked, ({ stack }) =>
     isAbsence(stack) ? undefined : framesOfStack(stack).map(({ name, module }) => `${name} ${module ?? ''}`),
   );
   return {
     seconds: LONG_SECONDS,
     waiting: waiting.length,
     unknown: timed.filter(({ seconds }) => seconds === null).length,
+    further: long.length - looked.length,
     groups: groups.map(({ members }) => ({
-      tasks: [...members]
-        .sort((a, b) => b.seconds - a.seconds)
-        .map(({ task: { pid, address, cpu, comm }, seconds }) => ({ pid, task: hex(address), cpu, comm, seconds })),
+      tasks: members.map(({ task: { pid, address, cpu, comm }, seconds }) => {
+        return { pid, task: hex(address), cpu, comm, seconds };
+      }),
       stack: members[0]?.stack ?? NO_STACK,
     })),
   };

@@ -110,6 +110,7 @@ function insideSections(
     log,
     stack,
     cpu: died,
+    stuck: stuckOn(stacks, log),
     blocked: isAbsence(blocked) ? undefined : blocked,
     memory: isAbsence(memory) ? undefined : memory,
   };
@@ -130,6 +131,15 @@ function stackWhere(stacks: CpuStackReport[] | Absence): readonly Frame[] | unde
   if (isAbsence(stacks)) return undefined;
   const stack = stacks.find(({ crashed }) => crashed)?.stack;
   return stack === undefined || isAbsence(stack) ? undefined : framesOfStack(stack);
+}
+
+/** The CPU that a kernel which lives was stuck on by its log. */
+function stuckOn(stacks: CpuStackReport[] | Absence, log: CrashText | undefined): Witnesses['stuck'] {
+  if (isAbsence(stacks) || stacks.some(({ crashed }) => crashed) || log?.cause?.weight !== 'stuck') return undefined;
+  const found = stacks.find(({ cpu }) => cpu === log.cause?.cpu);
+  return found === undefined || isAbsence(found.stack)
+    ? undefined
+    : { cpu: found.cpu, stack: framesOfStack(found.stack) };
 }
 
 function modulesOn(stack: readonly Frame[] | undefined, log: CrashText | undefined): ReadonlySet<string> {

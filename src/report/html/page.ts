@@ -171,7 +171,10 @@ function* stackParts({ stacks, blocked }: Report): Generator<Part> {
     id: 'blocked',
     title: 'Blocked',
     aside: `in D state for over ${blocked.seconds} s, by what they wait in`,
-    body: blocked.groups.map(blockedMarkup),
+    body: [
+      blocked.groups.map(blockedMarkup),
+      blocked.further === 0 ? '' : html`<p class="absent">${blocked.further} more whose stacks were not looked at</p>`,
+    ],
   };
 }
 

@@ -125,6 +125,7 @@ export const BlockedSchema = Type.Object(
     seconds: Count('Who waits for longer is in a group below'),
     waiting: Count('Tasks in uninterruptible sleep (D), however long'),
     unknown: Count('Those among them of which it is not known how long'),
+    further: Count('Tasks that waited as long, beyond the first 1000, whose stacks were not looked at'),
     groups: Type.Array(
       Type.Object({
         tasks: Type.Array(Type.Object({ ...TaskNameSchema.properties, seconds: Type.Number() }), {

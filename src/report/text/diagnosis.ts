@@ -70,7 +70,7 @@ function taskOf({ task }: CpuStackReport): string {
 /** Who waits, and in what. */
 export function* blockedText(page: Page, { blocked }: Report): Generator<string> {
   if (isAbsence(blocked) || blocked.groups.length === 0) return;
-  const all = blocked.groups.reduce((sum, { tasks }) => sum + tasks.length, 0);
+  const all = blocked.groups.reduce((sum, { tasks }) => sum + tasks.length, blocked.further);
   yield* page.heading(
     'Blocked',
     `${counted(all, 'task')} in D state for over ${blocked.seconds} s, by what they wait in`,
@@ -83,6 +83,8 @@ export function* blockedText(page: Page, { blocked }: Report): Generator<string>
     yield* page.prose(`${names.join(', ')}${more}${longest}`);
     yield* stackBrief(page, stack, '    ');
   }
+  if (blocked.further > 0)
+    yield page.paint.dim(`  … ${counted(blocked.further, 'more task')} whose stacks were not looked at`);
   const left = blocked.groups.length - MOST_GROUPS;
   if (left > 0) yield page.paint.dim(`  … ${counted(left, 'more group')}; all: exhume report --json`);
 }
