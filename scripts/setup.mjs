@@ -1,6 +1,6 @@
 // Installs and builds what is missing, so that every npm script works straight after a clone.
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -34,6 +34,22 @@ export function setup() {
     writeFileSync(new URL('../node_modules/.exhume-installed', import.meta.url), lock);
   }
   run(process.execPath, ['node_modules/typescript/bin/tsc'], quiet);
+  bundle();
+}
+
+/** The command as a few files, so that starting it does not mean opening two hundred: a quarter of the time of a report. */
+function bundle() {
+  rmSync(new URL('../dist/bin', import.meta.url), { recursive: true, force: true });
+  const options = [
+    '--bundle',
+    '--splitting',
+    '--format=esm',
+    '--platform=node',
+    '--target=node20',
+    '--packages=external',
+  ];
+  const args = ['dist/src/cli/main.js', ...options, '--outdir=dist/bin', '--sourcemap', '--log-level=warning'];
+  run('node_modules/.bin/esbuild', args, { ...quiet, shell: process.platform === 'win32' });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) setup();
