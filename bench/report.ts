@@ -21,11 +21,21 @@ const ROUNDS = 5;
 const PANIC = 'Kernel panic - not syncing: sysrq triggered crash';
 
 /** As little as answers what the report does: which kernel, its registers, its log. */
-const CRASH_COMMANDS = ['sys', 'help -r', 'log', 'quit', ''].join('\n');
+const CRASH_COMMANDS = ['sys', 'help -r', 'bt', 'log', 'quit', ''].join('\n');
 const DRGN_PROGRAM = [
+  'from drgn.helpers.linux.pid import for_each_task',
   'from drgn.helpers.linux.printk import print_dmesg',
   'print(prog["init_uts_ns"].name.release.string_().decode())',
+  'print(prog.crashed_thread().stack_trace())',
+  'print(sum(1 for _ in for_each_task(prog)))',
   'print_dmesg()',
+].join('\n');
+/** What `ps` shows of each task, but for memory. */
+const DRGN_TASKS = [
+  'from drgn.helpers.linux.pid import for_each_task',
+  'from drgn.helpers.linux.sched import task_cpu, task_state_to_char',
+  'for task in for_each_task(prog):',
+  '    print(task.pid.value_(), task.real_parent.tgid.value_(), task_cpu(task), hex(task), task_state_to_char(task), task.comm.string_().decode())',
 ].join('\n');
 
 interface Subject {
@@ -126,6 +136,22 @@ function terabyte(): string[] {
   }
 }
 
+/** `ps` of a guest with 20,000 threads. */
+function manyThreads(): string[] {
+  const { file, kernel } = scene('threads-20000-7.2', 'dump.elf', '7.2');
+  const answer = 'exhume-lab-user';
+  const costs = compare(
+    [
+      { name: 'exhume', command: { command: process.execPath, args: [EXHUME, 'ps', file] }, answer },
+      { name: 'drgn', command: drgnCommand(file, vmlinux(kernel), DRGN_TASKS), answer },
+    ],
+    ROUNDS,
+  );
+  return [
+    row('threads-20000-7.2/dump.elf', inWords(costs.get('exhume')), inWords(costs.get('drgn'), costs.get('exhume'))),
+  ];
+}
+
 function baseline(): string[] {
   const costs = compare(
     [
@@ -157,6 +183,10 @@ const table = [
     console.error(line);
     return line;
   }),
+  '',
+  row('`ps` of 20,000 threads', 'exhume', 'drgn 0.3.0 + vmlinux'),
+  row('---', '---', '---'),
+  ...manyThreads(),
   '',
   row('size of the machine', 'exhume'),
   row('---', '---'),

@@ -7,22 +7,11 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { SAMPLE_PATH } from '../testing/sample.js';
 import { runCommandLine } from './program.js';
+import { exhume } from './testing/exhume.js';
 
 const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'exhume-cli-'));
 after(() => rmSync(directory, { recursive: true }));
-
-/** Runs a command line in this process. */
-async function exhume(...words: string[]): Promise<{ status: number; stdout: string; stderr: string }> {
-  const out = { stdout: '', stderr: '' };
-  const stream = (name: keyof typeof out) => ({
-    write: (text: string) => {
-      out[name] += text;
-    },
-  });
-  const status = await runCommandLine(words, { stdout: stream('stdout'), stderr: stream('stderr'), environment: {} });
-  return { status, ...out };
-}
 
 function file(name: string, content: string | Uint8Array): string {
   const path = join(directory, name);

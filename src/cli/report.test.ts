@@ -4,21 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { SAMPLE_PATH } from '../testing/sample.js';
-import { runCommandLine } from './program.js';
+import { exhume } from './testing/exhume.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'exhume-report-'));
 after(() => rmSync(directory, { recursive: true }));
-
-async function exhume(...words: string[]): Promise<{ status: number; stdout: string; stderr: string }> {
-  const out = { stdout: '', stderr: '' };
-  const stream = (name: keyof typeof out) => ({
-    write: (text: string) => {
-      out[name] += text;
-    },
-  });
-  const status = await runCommandLine(words, { stdout: stream('stdout'), stderr: stream('stderr'), environment: {} });
-  return { status, ...out };
-}
 
 test('a report as a page in a file', async () => {
   const path = join(directory, 'report.html');

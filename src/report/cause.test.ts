@@ -1,32 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Frame } from '../kernel/diagnosis/frame.js';
-import { type CrashText, findCrash } from '../kernel/log/crash-text.js';
-import type { LogRecord } from '../kernel/log/record.js';
-import { fixtureLines } from '../testing/log-fixture.js';
+import { printedCrash } from '../testing/printed-crash.js';
 import { openSample } from '../testing/sample.js';
 import { isAbsence } from './absence.js';
 import { causeReport, kindOf, signatureReport, type Witnesses } from './cause.js';
 import type { BlockedReport, CauseReport, MemoryReport } from './schema/diagnosis.js';
 
 const { kernel, machine } = openSample();
-
-function told(name: string): CrashText {
-  const records = fixtureLines(`crashes/${name}.txt`).map((line, sequence): LogRecord => {
-    const text = line.replace(/^\[[^\]]*\](?:\[ *[TC]\d+\])? /, '');
-    const times = {
-      sequence,
-      timeNanoseconds: 0n,
-      level: 4,
-      facility: 0,
-      flags: 2,
-      newline: true,
-      continuation: false,
-    };
-    return { ...times, caller: undefined, execution: undefined, text, dictionary: [] };
-  });
-  return findCrash({ records, joinsContinuations: false });
-}
 
 const frames = (names: string): Frame[] =>
   names.split(' ').map((name) => ({ name, module: undefined, reliable: true, stack: undefined }));
@@ -36,7 +17,7 @@ function causeOf(name: string | undefined, more: Partial<Witnesses> = {}): Cause
   const witnesses: Witnesses = {
     kernel: { ...kernel, panicCpu: undefined, crashTime: undefined },
     machine: undefined,
-    log: name === undefined ? undefined : told(name),
+    log: name === undefined ? undefined : printedCrash(name),
     stack: undefined,
     cpu: undefined,
     stuck: undefined,
@@ -108,7 +89,7 @@ test('tasks in D are told of, also where nothing else is wrong', () => {
   };
   const alive = causeOf(undefined, {
     kernel: { ...kernel, role: 'running' },
-    log: { ...told('6.1-oom'), cause: undefined },
+    log: { ...printedCrash('6.1-oom'), cause: undefined },
     blocked,
   });
   assert.deepEqual(

@@ -2,32 +2,14 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { fixtureLines, logFixture } from '../../testing/log-fixture.js';
+import { crashOfLines } from '../../testing/printed-crash.js';
 import { Random } from '../../testing/random.js';
 import type { CrashKind } from '../log/crash-signs.js';
 import { type CrashText, findCrash } from '../log/crash-text.js';
 import { readKernelLog } from '../log/read.js';
-import type { LogRecord } from '../log/record.js';
 import { type Frame, framesOfTrace, sourceName } from './frame.js';
 import { sha256 } from './sha256.js';
 import { GROUPING, type Signature, signatureOf } from './signature.js';
-
-function crashOf(lines: readonly string[]): CrashText {
-  const records = lines.map((line, sequence): LogRecord => {
-    const [, kind, id, text = line] = /^\[[^\]]*\](?:\[ *([TC])(\d+)\])? (.*)$/.exec(line) ?? [];
-    const caller = kind === undefined ? undefined : ({ kind: kind === 'C' ? 'cpu' : 'task', id: Number(id) } as const);
-    const times = {
-      sequence,
-      timeNanoseconds: 0n,
-      level: 4,
-      facility: 0,
-      flags: 2,
-      newline: true,
-      continuation: false,
-    };
-    return { ...times, caller, execution: undefined, text, dictionary: [] };
-  });
-  return findCrash({ records, joinsContinuations: false });
-}
 
 function signed(crash: CrashText): Signature {
   const { cause } = crash;
@@ -41,7 +23,7 @@ function signed(crash: CrashText): Signature {
   return signature;
 }
 
-const ofFixture = (name: string): Signature => signed(crashOf(fixtureLines(`crashes/${name}.txt`)));
+const ofFixture = (name: string): Signature => signed(crashOfLines(fixtureLines(`crashes/${name}.txt`)));
 
 /** Real ends of real kernels: what is left of each stack. */
 const GUESTS: Readonly<Record<string, readonly [group: string, ...frames: string[]]>> = {

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fixtureLines } from '../../testing/log-fixture.js';
+import { printedCrash } from '../../testing/printed-crash.js';
 import type { CrashKind } from '../log/crash-signs.js';
-import { findCrash } from '../log/crash-text.js';
-import type { LogRecord } from '../log/record.js';
 import type { Frame } from './frame.js';
 import { recognizeStack } from './recognition.js';
 import { groupByStack } from './shared-stacks.js';
@@ -11,20 +9,7 @@ import { GROUPING } from './signature.js';
 import { endInWords } from './words.js';
 
 function told(name: string): string {
-  const records = fixtureLines(`crashes/${name}.txt`).map((line, sequence): LogRecord => {
-    const text = line.replace(/^\[[^\]]*\](?:\[ *[TC]\d+\])? /, '');
-    const times = {
-      sequence,
-      timeNanoseconds: 0n,
-      level: 4,
-      facility: 0,
-      flags: 2,
-      newline: true,
-      continuation: false,
-    };
-    return { ...times, caller: undefined, execution: undefined, text, dictionary: [] };
-  });
-  const { cause, panicMessage, cpu } = findCrash({ records, joinsContinuations: false });
+  const { cause, panicMessage, cpu } = printedCrash(name);
   assert.ok(cause !== undefined);
   return endInWords({
     kind: cause.kind,
