@@ -5,6 +5,7 @@
 export const ERROR_CODES = [
   'EXH_USAGE',
   'EXH_IO',
+  'EXH_NO_SPACE',
   'EXH_NOT_A_DUMP',
   'EXH_UNSUPPORTED_FORMAT',
   'EXH_TRUNCATED',

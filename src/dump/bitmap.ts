@@ -5,7 +5,8 @@ const CHUNK = 512;
 /** The bitmap is read in pieces of this many bytes when it is counted or walked through. */
 const PIECE = 256 * 1024;
 
-const BITS_IN_BYTE = Uint8Array.from({ length: 256 }, (_, byte) => popcount(byte));
+/** How many bits are set in a byte. */
+export const BITS_IN_BYTE = Uint8Array.from({ length: 256 }, (_, byte) => popcount(byte));
 
 /**
  * A bitmap of page frame numbers in a file, bit `pfn & 7` of byte `pfn >> 3`, least significant first.
