@@ -15,6 +15,12 @@ export type Decoder = (compressed: Uint8Array, into: Uint8Array) => void;
 /** A decoder for each method: the portable ones, or faster ones that the runtime has. */
 export type Decoders = Readonly<Record<CompressionMethod, Decoder>>;
 
+/**
+ * Compresses all of `page` into `into`, and gives the bytes written; 0 when the result does not fit there.
+ * Callers pass room for `page.length - 1` bytes: a page that does not gain is stored as it is.
+ */
+export type Encoder = (page: Uint8Array, into: Uint8Array) => number;
+
 /** The error of a decoder. */
 export function codecError(method: CompressionMethod, problem: string, data: ErrorData = {}): ExhumeError {
   return new ExhumeError('EXH_CODEC', `${method}: ${problem}`, { method, ...data });

@@ -1,6 +1,8 @@
-import { inflateSync } from 'node:zlib';
-import { codecError, type Decoder, type Decoders } from './codec.js';
+import { deflateSync, inflateSync } from 'node:zlib';
+import { ExhumeError } from '../bytes/errors.js';
+import { type CompressionMethod, codecError, type Decoder, type Decoders, type Encoder } from './codec.js';
 import { portableDecoders } from './decoders.js';
+import { encoders } from './encoders.js';
 
 /** zlib through Node's own, whose strictness is that of zlib: a wrong checksum is an error. */
 export const decodeZlibNative: Decoder = (compressed, into) => {
@@ -29,3 +31,37 @@ export const decodeZlibNative: Decoder = (compressed, into) => {
  *     snappy  ours 6
  */
 export const nodeDecoders: Decoders = { ...portableDecoders, zlib: decodeZlibNative };
+
+/** How hard a method tries, where it has levels: from, to. The first is the default: dumps are written in a hurry. */
+const LEVELS: Readonly<Record<CompressionMethod, readonly [number, number] | undefined>> = {
+  zlib: [1, 9],
+  lzo1x: undefined,
+  snappy: undefined,
+  zstd: [1, 1],
+};
+
+/**
+ * The encoder of a method: our own at level 1, Node's above.
+ * Throws EXH_USAGE for a level that the method does not have.
+ */
+export function nodeEncoder(method: CompressionMethod, level?: number): Encoder {
+  const levels = LEVELS[method];
+  if (level !== undefined) {
+    if (levels === undefined) throw new ExhumeError('EXH_USAGE', `${method} has no levels`, { found: level });
+    if (!Number.isInteger(level) || level < levels[0] || level > levels[1]) {
+      throw new ExhumeError('EXH_USAGE', `${method} has levels ${levels[0]} to ${levels[1]}, not ${level}`, {
+        found: level,
+      });
+    }
+  }
+  return level === undefined || level === 1 ? encoders[method] : zlibEncoder(level);
+}
+
+function zlibEncoder(level: number): Encoder {
+  return (page, into) => {
+    const made = deflateSync(page, { level });
+    if (made.length > into.length) return 0;
+    into.set(made);
+    return made.length;
+  };
+}

@@ -3,7 +3,7 @@ import { BackwardBits } from './zstd-bits.js';
 import { buildFseTable, type FseTable, readFseTable, singleSymbolTable } from './zstd-fse.js';
 
 /** Values of a code: `bases[code]` plus as many bits as `bits[code]` says (RFC 8878, 3.1.1.3.2.1.1). */
-interface Codes {
+export interface Codes {
   readonly bases: Uint32Array;
   readonly bits: Uint8Array;
 }
@@ -20,19 +20,54 @@ function codes(first: number, bits: readonly number[]): Codes {
 
 const repeat = (value: number, times: number): number[] => new Array<number>(times).fill(value);
 
-const LITERAL_LENGTHS = codes(0, [...repeat(0, 16), 1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
-const MATCH_LENGTHS = codes(3, [
+export const LITERAL_LENGTHS = codes(0, [
+  ...repeat(0, 16),
+  1,
+  1,
+  1,
+  1,
+  2,
+  2,
+  3,
+  3,
+  4,
+  6,
+  7,
+  8,
+  9,
+  10,
+  11,
+  12,
+  13,
+  14,
+  15,
+  16,
+]);
+export const MATCH_LENGTHS = codes(3, [
   ...repeat(0, 32),
   ...[1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
 ]);
 
 /** The distributions to use where a block describes none (RFC 8878, 3.1.1.3.2.2). */
-const DEFAULT_LITERAL_LENGTHS = buildFseTable(
-  [4, 3, ...repeat(2, 11), 1, 1, 1, ...repeat(2, 9), 3, 2, ...repeat(1, 5), ...repeat(-1, 4)],
-  6,
-);
-const DEFAULT_MATCH_LENGTHS = buildFseTable([1, 4, 3, ...repeat(2, 6), ...repeat(1, 37), ...repeat(-1, 7)], 6);
-const DEFAULT_OFFSETS = buildFseTable([...repeat(1, 6), 2, 2, 2, ...repeat(1, 15), ...repeat(-1, 5)], 5);
+export const DEFAULT_LITERAL_LENGTHS = [
+  4,
+  3,
+  ...repeat(2, 11),
+  1,
+  1,
+  1,
+  ...repeat(2, 9),
+  3,
+  2,
+  ...repeat(1, 5),
+  ...repeat(-1, 4),
+];
+export const DEFAULT_MATCH_LENGTHS = [1, 4, 3, ...repeat(2, 6), ...repeat(1, 37), ...repeat(-1, 7)];
+export const DEFAULT_OFFSETS = [...repeat(1, 6), 2, 2, 2, ...repeat(1, 15), ...repeat(-1, 5)];
+
+const defaultLiteralLengths = buildFseTable(DEFAULT_LITERAL_LENGTHS, 6);
+const defaultMatchLengths = buildFseTable(DEFAULT_MATCH_LENGTHS, 6);
+const defaultOffsets = buildFseTable(DEFAULT_OFFSETS, 5);
 
 /** Pages have at most 2 MiB: no offset in them needs more bits. */
 const MAX_OFFSET_BITS = 22;
@@ -100,9 +135,9 @@ export function runSequences(
     if (last === undefined) throw codecError('zstd', 'no table of sequences to use again', { offset: section });
     return last;
   };
-  const lengths = table(modes >> 6, DEFAULT_LITERAL_LENGTHS, state.literalLengths, 9, LITERAL_LENGTHS.bits.length - 1);
-  const offsets = table((modes >> 4) & 3, DEFAULT_OFFSETS, state.offsets, 8, 31);
-  const matches = table((modes >> 2) & 3, DEFAULT_MATCH_LENGTHS, state.matchLengths, 9, MATCH_LENGTHS.bits.length - 1);
+  const lengths = table(modes >> 6, defaultLiteralLengths, state.literalLengths, 9, LITERAL_LENGTHS.bits.length - 1);
+  const offsets = table((modes >> 4) & 3, defaultOffsets, state.offsets, 8, 31);
+  const matches = table((modes >> 2) & 3, defaultMatchLengths, state.matchLengths, 9, MATCH_LENGTHS.bits.length - 1);
   state.literalLengths = lengths;
   state.offsets = offsets;
   state.matchLengths = matches;

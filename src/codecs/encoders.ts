@@ -1,0 +1,13 @@
+import type { CompressionMethod, Encoder } from './codec.js';
+import { encodeLzo1x } from './lzo1x-encoder.js';
+import { encodeSnappy } from './snappy-encoder.js';
+import { encodeZlib } from './zlib-encoder.js';
+import { encodeZstd } from './zstd-encoder.js';
+
+/** Encoders that run anywhere, for pages of up to 64 KiB; what they are asked for a larger one, they cannot make smaller. */
+export const encoders: Readonly<Record<CompressionMethod, Encoder>> = {
+  zlib: encodeZlib,
+  lzo1x: encodeLzo1x,
+  snappy: encodeSnappy,
+  zstd: encodeZstd,
+};
