@@ -34,12 +34,13 @@ export function buildBt(subject: Subject, options: BtOptions = {}): BtReport {
   const panicking = panickingTask(stacks);
   const { tasks, unmatched, missing } = chosenTasks(stacks, list, panicking, options);
   const damage: Damage[] = [...list.damage, ...missing];
+  const frames = new FrameReports();
   const reports = tasks.flatMap((task) => {
     try {
       const stack = stacks.unwindTask(task.address);
       if (stack.end === 'lost') damage.push(lostStack(task, stack));
       const candidates = options.textAddresses ? stacks.candidates(stack) : undefined;
-      return [stackReport(task, stack, { panicked: task.address === panicking, candidates })];
+      return [stackReport(task, stack, frames, { panicked: task.address === panicking, candidates })];
     } catch (error) {
       damage.push(damageFrom(`stack of pid ${task.pid}`, error));
       return [];
@@ -119,6 +120,7 @@ function lostStack({ pid }: Task, { problems }: TaskStack): Damage {
 function stackReport(
   { pid, address, cpu, comm }: Task,
   stack: TaskStack,
+  frames: FrameReports,
   { panicked, candidates }: { readonly panicked: boolean; readonly candidates: readonly StackCandidate[] | undefined },
 ): StackReport {
   return {
@@ -130,7 +132,7 @@ function stackReport(
     panicked,
     start: stack.start,
     end: stack.end,
-    frames: stack.frames.map(frameReport),
+    frames: stack.frames.map((frame) => frames.of(frame)),
     candidates:
       candidates?.map(({ slot, address: word, symbol, inFrame }) => ({
         slot: hex(slot),
@@ -142,20 +144,44 @@ function stackReport(
   };
 }
 
-/** A frame as JSON has it; the report of a crash shows the same. */
-export function frameReport(frame: StackFrame): FrameReport {
-  return {
-    kind: frame.kind,
-    address: hex(frame.address),
-    ...symbolFields(frame.symbol),
-    sp: hex(frame.sp),
-    slot: hexOrNull(frame.slot),
-    stack: frame.stack?.name ?? null,
-    confidence: frame.confidence,
-    replacedBy: frame.replacedBy ?? null,
-    registers:
-      frame.registers === undefined ? null : [...frame.registers].map(([name, value]) => ({ name, value: hex(value) })),
+type RegisterReport = NonNullable<FrameReport['registers']>[number];
+
+/**
+ * Frames as JSON has them. Those of 20,000 threads have 400,000 registers between them and few that differ:
+ * what is the same is one object.
+ */
+class FrameReports {
+  private readonly addresses = new Map<bigint, string>();
+  private readonly registers = new Map<string, Map<bigint, RegisterReport>>();
+
+  of(frame: StackFrame): FrameReport {
+    return {
+      kind: frame.kind,
+      address: once(this.addresses, frame.address, hex),
+      ...symbolFields(frame.symbol),
+      sp: hex(frame.sp),
+      slot: hexOrNull(frame.slot),
+      stack: frame.stack?.name ?? null,
+      confidence: frame.confidence,
+      replacedBy: frame.replacedBy ?? null,
+      registers: frame.registers === undefined ? null : [...frame.registers].map(this.register),
+    };
+  }
+
+  private readonly register = ([name, value]: readonly [string, bigint]): RegisterReport => {
+    const values = once(this.registers, name, () => new Map<bigint, RegisterReport>());
+    return once(values, value, () => ({ name, value: hex(value) }));
   };
+}
+
+/** What a map has for a key, made when it is asked for first. */
+function once<K, V>(known: Map<K, V>, key: K, make: (key: K) => V): V {
+  let value = known.get(key);
+  if (value === undefined) {
+    value = make(key);
+    known.set(key, value);
+  }
+  return value;
 }
 
 function symbolFields(hit: SymbolHit | undefined): Pick<FrameReport, 'symbol' | 'offset' | 'module'> {
