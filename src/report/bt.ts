@@ -7,6 +7,7 @@ import type { Task } from '../kernel/tasks/task.js';
 import { readTasks, type TaskList } from '../kernel/tasks/task-list.js';
 import { requireView } from './kernel-view.js';
 import type { BtReport, FrameReport, StackReport } from './schema/bt.js';
+import { type DebugFiles, sourceLines } from './source-lines.js';
 import type { Subject } from './subject.js';
 import { selectTasks } from './task-selection.js';
 import { damageOf, hexOrNull } from './words.js';
@@ -21,11 +22,14 @@ export interface BtOptions {
   readonly all?: boolean | undefined;
   /** With every address of kernel code on the stacks. */
   readonly textAddresses?: boolean | undefined;
+  /** With lines of source, from these. */
+  readonly debugFiles?: DebugFiles | undefined;
 }
 
 /**
  * Stacks of tasks: of those that are asked for, else of the task in which the kernel died, else of all that were running.
- * Throws EXH_NO_KERNEL, EXH_NO_LAYOUT without types, EXH_USAGE for a CPU that the kernel does not have.
+ * Throws EXH_NO_KERNEL, EXH_NO_LAYOUT without types, EXH_USAGE for a CPU that the kernel does not have,
+ * EXH_NO_DEBUG_FILE for a given debug file of another build.
  */
 export function buildBt(subject: Subject, options: BtOptions = {}): BtReport {
   const view = requireView(subject);
@@ -35,23 +39,32 @@ export function buildBt(subject: Subject, options: BtOptions = {}): BtReport {
   const { tasks, unmatched, missing } = chosenTasks(stacks, list, panicking, options);
   const damage: Damage[] = [...list.damage, ...missing];
   const frames = new FrameReports();
+  /** Kept only where lines are asked for. */
+  const asked = new Map<StackFrame, FrameReport>();
   const reports = tasks.flatMap((task) => {
     try {
       const stack = stacks.unwindTask(task.address);
       if (stack.end === 'lost') damage.push(lostStack(task, stack));
       const candidates = options.textAddresses ? stacks.candidates(stack) : undefined;
-      return [stackReport(task, stack, frames, { panicked: task.address === panicking, candidates })];
+      const report = stackReport(task, stack, frames, { panicked: task.address === panicking, candidates });
+      if (options.debugFiles !== undefined) {
+        for (const [index, frame] of report.frames.entries()) asked.set(stack.frames[index] as StackFrame, frame);
+      }
+      return [report];
     } catch (error) {
       damage.push(damageFrom(`stack of pid ${task.pid}`, error));
       return [];
     }
   });
-  const all = damageOf(subject, [...stacks.damage, ...damage]);
+  const sources = options.debugFiles && sourceLines(view, [...asked.keys()], options.debugFiles);
+  for (const [frame, report] of asked) report.line = sources?.lines.get(frame) ?? null;
+  const all = damageOf(subject, [...stacks.damage, ...damage, ...(sources?.damage ?? [])]);
   return {
     schema: 'exhume-bt/1',
     complete: all.length === 0 && unmatched.length === 0,
     tables: stacks.orcFormat ?? null,
     stacks: reports,
+    debugFiles: sources?.files ?? null,
     unmatched,
     damage: all,
   };
@@ -161,6 +174,7 @@ class FrameReports {
       ...symbolFields(frame.symbol),
       sp: hex(frame.sp),
       slot: hexOrNull(frame.slot),
+      line: null,
       stack: frame.stack?.name ?? null,
       confidence: frame.confidence,
       replacedBy: frame.replacedBy ?? null,
