@@ -14,7 +14,7 @@ import { CRASH_MINIMAL, crashCommand, DRGN_ARCHITECTURE, drgnCommand } from '../
 import { type Contender, type Cost, compare } from './measure.js';
 import { writeTerabyteDump } from './terabyte.js';
 
-const EXHUME = fileURLToPath(new URL('../bin/main.js', import.meta.url));
+const EXHUME = fileURLToPath(new URL('../bin/main.cjs', import.meta.url));
 const README = fileURLToPath(new URL('../../bench/README.md', import.meta.url));
 const ROUNDS = 5;
 /** What every one of them has to print to have answered: all of these guests died of it. */
