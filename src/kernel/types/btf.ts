@@ -113,6 +113,8 @@ export class Btf {
   private readonly sortedFrom: number | undefined;
   /** The own enumerations; listed on first use. */
   private enumerations: readonly number[] | undefined;
+  /** What enumerators were asked for, and their values. */
+  private readonly enumValues = new Map<string, bigint | undefined>();
 
   /** Throws EXH_BAD_STRUCTURE when the header or a type does not parse. */
   constructor(
@@ -333,6 +335,11 @@ export class Btf {
 
   /** The value of an enumerator, whichever enumeration has it. */
   enumerator(name: string): bigint | undefined {
+    if (!this.enumValues.has(name)) this.enumValues.set(name, this.ownEnumerator(name) ?? this.base?.enumerator(name));
+    return this.enumValues.get(name);
+  }
+
+  private ownEnumerator(name: string): bigint | undefined {
     for (const nameOffset of this.stringOffsets(name)) {
       for (const id of this.ownEnumerations()) {
         const info = this.info(id);
@@ -344,7 +351,7 @@ export class Btf {
         }
       }
     }
-    return this.base?.enumerator(name);
+    return undefined;
   }
 
   private ownEnumerations(): readonly number[] {
