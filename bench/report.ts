@@ -14,7 +14,7 @@ import { CRASH_MINIMAL, crashCommand, DRGN_ARCHITECTURE, drgnCommand } from '../
 import { type Contender, type Cost, compare } from './measure.js';
 import { writeTerabyteDump } from './terabyte.js';
 
-const EXHUME = fileURLToPath(new URL('../bin/main.js', import.meta.url));
+const EXHUME = fileURLToPath(new URL('../bin/main.cjs', import.meta.url));
 const README = fileURLToPath(new URL('../../bench/README.md', import.meta.url));
 const ROUNDS = 5;
 /** What every one of them has to print to have answered: all of these guests died of it. */
@@ -100,7 +100,11 @@ function inWords(cost: Cost | undefined, base?: Cost): string {
   if (cost === undefined) return 'cannot';
   const times = (own: number, theirs: number): string => ` (${(own / theirs).toFixed(1)}×)`;
   const seconds = `${cost.seconds.toFixed(2)} s${base === undefined ? '' : times(cost.seconds, base.seconds)}`;
-  return `${seconds}, ${Math.round(cost.memory / 1e6)} MB${base === undefined ? '' : times(cost.memory, base.memory)}`;
+  return `${seconds}, ${memoryInWords(cost)}${base === undefined ? '' : times(cost.memory, base.memory)}`;
+}
+
+function memoryInWords({ memory }: Cost): string {
+  return `${Math.round(memory / 1e6)} MB`;
 }
 
 function row(...cells: readonly string[]): string {
@@ -136,20 +140,46 @@ function terabyte(): string[] {
   }
 }
 
+const MANY_THREADS = scene('threads-20000-7.2', 'dump.elf', '7.2');
+/** The program that makes the threads there. */
+const MANY_MAKER = 'exhume-lab-user';
+
 /** `ps` of a guest with 20,000 threads. */
 function manyThreads(): string[] {
-  const { file, kernel } = scene('threads-20000-7.2', 'dump.elf', '7.2');
-  const answer = 'exhume-lab-user';
+  const { title, file, kernel } = MANY_THREADS;
   const costs = compare(
     [
-      { name: 'exhume', command: { command: process.execPath, args: [EXHUME, 'ps', file] }, answer },
-      { name: 'drgn', command: drgnCommand(file, vmlinux(kernel), DRGN_TASKS), answer },
+      { name: 'exhume', command: { command: process.execPath, args: [EXHUME, 'ps', file] }, answer: MANY_MAKER },
+      { name: 'drgn', command: drgnCommand(file, vmlinux(kernel), DRGN_TASKS), answer: MANY_MAKER },
     ],
     ROUNDS,
   );
-  return [
-    row('threads-20000-7.2/dump.elf', inWords(costs.get('exhume')), inWords(costs.get('drgn'), costs.get('exhume'))),
+  return [row(title, inWords(costs.get('exhume')), inWords(costs.get('drgn'), costs.get('exhume')))];
+}
+
+/** The memory that other commands take which look at all threads of that guest. */
+function manyThreadsOtherwise(): string[] {
+  const asked: readonly (readonly [command: string, answer: string])[] = [
+    ['ps --json', MANY_MAKER],
+    ['ps -l', MANY_MAKER],
+    ['ps -p', MANY_MAKER],
+    ['report', PANIC],
+    ['report --json', PANIC],
+    ['report --format html', PANIC],
+    ['files', MANY_MAKER],
+    ['vm', MANY_MAKER],
+    ['bt --all', MANY_MAKER],
+    ['bt --all --json', MANY_MAKER],
   ];
+  const costs = compare(
+    asked.map(([command, answer]) => ({
+      name: `\`${command}\``,
+      command: { command: process.execPath, args: [EXHUME, ...command.split(' '), MANY_THREADS.file] },
+      answer,
+    })),
+    ROUNDS,
+  );
+  return [...costs].map(([name, cost]) => row(name, cost === undefined ? 'cannot' : memoryInWords(cost)));
 }
 
 function baseline(): string[] {
@@ -187,6 +217,10 @@ const table = [
   row('`ps` of 20,000 threads', 'exhume', 'drgn 0.3.0 + vmlinux'),
   row('---', '---', '---'),
   ...manyThreads(),
+  '',
+  row('20,000 threads', 'peak memory of exhume'),
+  row('---', '---'),
+  ...manyThreadsOtherwise(),
   '',
   row('size of the machine', 'exhume'),
   row('---', '---'),

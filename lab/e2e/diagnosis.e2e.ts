@@ -38,8 +38,8 @@ const CAUSES: readonly (readonly [scene: string, kind: string, text: RegExp, at:
   ['softlockup-6.1', 'soft-lockup', /CPU [01] ran sh/, 'lab_spin'],
   ['softlockup-alive-7.2', 'soft-lockup', /CPU [01] ran sh/, 'lab_spin'],
   ['hardlockup-6.1', 'rcu-stall', /RCU/, 'lab_spin'],
-  ['hung-task-7.2', 'hung-task', /more than 2 s/, undefined],
-  ['hung-task-alive-6.1', 'hung-task', /more than 120 s/, undefined],
+  ['hung-task-7.2', 'hung-task', /exhume_holder.*more than 2 s/, 'lab_holder'],
+  ['hung-task-alive-6.1', 'hung-task', /exhume_holder.*more than 120 s/, 'lab_holder'],
   ['oom-6.1', 'out-of-memory', /memory ran out/, undefined],
   ['nmi-7.2', 'nmi', /non-maskable interrupt/, undefined],
 ];
@@ -64,6 +64,19 @@ test('two boots of the same crash, and the same on another kernel, have the same
   assert.ok(new Set(offsets).size > 1, 'KASLR put them elsewhere');
   for (const way of ['list', 'overflow', 'irq'])
     assert.equal(signatureOf(`${way}-6.1`).id, signatureOf(`${way}-7.2`).id, way);
+});
+
+test('one hang has one signature, whichever of its tasks the log names', () => {
+  const scenes = ['hung-task-7.2', 'hung-task-alive-6.1'];
+  assert.equal(new Set(scenes.map((scene) => signatureOf(scene).id)).size, 1);
+  for (const scene of scenes) {
+    const { evidence } = causeOf(reportOf(scene));
+    assert.ok(
+      evidence.some(({ text }) => /^3 others wait for a lock that exhume_holder \(pid \d+\) holds$/.test(text)),
+      scene,
+    );
+    assert.equal(signatureOf(scene).source, 'tasks');
+  }
 });
 
 test('different deaths have different signatures', () => {

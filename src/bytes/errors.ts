@@ -22,6 +22,7 @@ export const ERROR_CODES = [
   'EXH_NO_KERNEL',
   'EXH_NO_SYMBOL',
   'EXH_NO_LAYOUT',
+  'EXH_NO_DEBUG_FILE',
   'EXH_BAD_STRUCTURE',
 ] as const;
 

@@ -34,3 +34,15 @@ test('asking for the newest key again and again keeps the order', () => {
     [1, undefined, 3, 4],
   );
 });
+
+test('it tells what had to make room, and nothing else', () => {
+  const dropped: string[] = [];
+  const cache = new LruCache<string>(10, (value) => dropped.push(value));
+  cache.set(1, 'a', 4);
+  cache.set(1, 'b', 4);
+  cache.set(2, 'c', 4);
+  cache.set(3, 'huge', 11);
+  assert.deepEqual(dropped, []);
+  cache.set(4, 'd', 9);
+  assert.deepEqual(dropped, ['b', 'c']);
+});

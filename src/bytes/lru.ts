@@ -8,8 +8,14 @@ export class LruCache<V> {
   /** The key used last: asking for it again must not move it in the Map, which costs microseconds each time. */
   private newest: number | undefined;
 
-  /** @param budget how many bytes of values to hold at the most */
-  constructor(private readonly budget: number) {}
+  /**
+   * @param budget how many bytes of values to hold at the most
+   * @param dropped told of each value that had to make room for others
+   */
+  constructor(
+    private readonly budget: number,
+    private readonly dropped: (value: V) => void = () => {},
+  ) {}
 
   get(key: number): V | undefined {
     const entry = this.entries.get(key);
@@ -37,6 +43,7 @@ export class LruCache<V> {
       if (this.used <= this.budget) break;
       this.entries.delete(oldest);
       this.used -= entry.bytes;
+      this.dropped(entry.value);
     }
   }
 

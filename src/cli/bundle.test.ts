@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { SAMPLE_PATH } from '../testing/sample.js';
 
-const BUNDLE = fileURLToPath(new URL('../../bin/main.js', import.meta.url));
+const BUNDLE = fileURLToPath(new URL('../../bin/main.cjs', import.meta.url));
 const MODULES = fileURLToPath(new URL('./main.js', import.meta.url));
 
 function run(main: string, ...args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
@@ -24,4 +25,9 @@ test('the bundled command answers as the modules that it is made of', () => {
     assert.equal(bundled.stdout, modules.stdout, args.join(' '));
     assert.equal(bundled.stderr, modules.stderr, args.join(' '));
   }
+});
+
+test('the code that V8 made when the command was built is taken', () => {
+  const { load } = createRequire(import.meta.url)(BUNDLE) as { load: () => { cachedDataRejected?: boolean } };
+  assert.equal(load().cachedDataRejected, false);
 });

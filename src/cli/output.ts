@@ -4,7 +4,8 @@ import { ExhumeError } from '../bytes/errors.js';
 
 /** Where an answer goes: the terminal, a pipe, or a file. */
 export interface Output {
-  write(text: string): void;
+  /** A promise where the rest should wait: whoever reads is slower, and what is written meanwhile would pile up. */
+  write(text: string): undefined | Promise<void>;
   /** The answer is whole: puts it in its place. */
   commit(): void;
   /** There is no answer: leaves no trace of it. */
@@ -13,12 +14,21 @@ export interface Output {
 
 /** A stream as much as is needed of it; tests give their own. */
 export interface TextStream {
+  /** False: it holds more than it likes to, until it tells `drain`. */
   write(text: string): unknown;
+  once?(event: 'drain', listener: () => void): unknown;
 }
 
-/** What is written goes out at once. */
+/** What is written goes out as fast as it is read. */
 export function streamOutput(stream: TextStream): Output {
-  return { write: (text) => void stream.write(text), commit: () => {}, discard: () => {} };
+  return {
+    write(text) {
+      if (stream.write(text) !== false || stream.once === undefined) return undefined;
+      return new Promise((resolve) => stream.once?.('drain', resolve));
+    },
+    commit: () => {},
+    discard: () => {},
+  };
 }
 
 /**
@@ -37,6 +47,7 @@ export function fileOutput(path: string): Output {
         const bytes = Buffer.from(text);
         for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);
       });
+      return undefined;
     },
     commit() {
       guard(path, () => {

@@ -3,6 +3,7 @@ import { type Damage, ExhumeError } from '../bytes/errors.js';
 import type { ErrorReport } from '../report/schema/error.js';
 import type { Subject } from '../report/subject.js';
 import type { TextOptions } from '../report/text/page.js';
+import { jsonLines } from './json.js';
 import { fileOutput, type Output, streamOutput, type TextStream } from './output.js';
 import { EXIT, type ExitStatus, exitStatusOf } from './status.js';
 
@@ -55,8 +56,8 @@ export class Session {
   async answer(options: SharedOptions, work: () => Promise<Answer>): Promise<void> {
     try {
       const { model, lines, tellsDamage } = await work();
-      if (options.json) this.emit(options, [JSON.stringify(model, null, 2)]);
-      else this.emit(options, lines(this.textOptions(options)));
+      if (options.json) await this.emit(options, jsonLines(model));
+      else await this.emit(options, lines(this.textOptions(options)));
       if (!options.json && !tellsDamage) this.tellDamage(model.damage);
       this.status = model.complete ? EXIT.answered : EXIT.inPart;
     } catch (error) {
@@ -65,8 +66,8 @@ export class Session {
   }
 
   /** Puts out a text that is not an answer about a dump. */
-  text({ output }: SharedOptions, text: string): void {
-    this.emit({ ...(output !== undefined && { output }) }, text.trimEnd().split('\n'));
+  async text({ output }: SharedOptions, text: string): Promise<void> {
+    await this.emit({ ...(output !== undefined && { output }) }, text.trimEnd().split('\n'));
   }
 
   /** Tells an error on stderr, and with --json on stdout as a document. */
@@ -114,10 +115,10 @@ export class Session {
     };
   }
 
-  private emit({ output }: SharedOptions, lines: Iterable<string>): void {
+  private async emit({ output }: SharedOptions, lines: Iterable<string>): Promise<void> {
     const out = output === undefined || output === '-' ? streamOutput(this.surroundings.stdout) : fileOutput(output);
     try {
-      writeLines(out, lines);
+      await writeLines(out, lines);
     } catch (error) {
       out.discard();
       throw error;
@@ -138,16 +139,16 @@ const WIDEST = 120;
 const CHUNK = 1 << 16;
 
 /** Many lines at a time: a write for each would be most of the work. */
-function writeLines(out: Output, lines: Iterable<string>): void {
+async function writeLines(out: Output, lines: Iterable<string>): Promise<void> {
   let pending = '';
   for (const line of lines) {
     pending += `${line}\n`;
     if (pending.length >= CHUNK) {
-      out.write(pending);
+      await out.write(pending);
       pending = '';
     }
   }
-  if (pending !== '') out.write(pending);
+  if (pending !== '') await out.write(pending);
 }
 
 function errorReport(error: unknown): ErrorReport {

@@ -34,7 +34,7 @@ export class FileBitmap {
 
   has(bit: number): boolean {
     if (bit >= this.length) return false;
-    const byte = this.source.view(this.offset + Math.floor(bit / 8), 1)[0] ?? 0;
+    const byte = this.source.peek(this.offset + Math.floor(bit / 8), 1)[0] ?? 0;
     return (byte & (1 << (bit % 8))) !== 0;
   }
 
@@ -44,7 +44,7 @@ export class FileBitmap {
     const chunk = Math.floor(within / (CHUNK * 8));
     if (chunk > this.counted) this.countTo(chunk);
     const byte = Math.floor(within / 8);
-    const bytes = this.source.view(this.offset + chunk * CHUNK, byte - chunk * CHUNK + 1);
+    const bytes = this.source.peek(this.offset + chunk * CHUNK, byte - chunk * CHUNK + 1);
     let rank = this.counts[chunk] as number;
     const whole = Math.min(byte - chunk * CHUNK, bytes.length);
     for (let i = 0; i < whole; i++) rank += BITS_IN_BYTE[bytes[i] as number] as number;

@@ -48,6 +48,8 @@ interface PageData {
 
 interface DecodedPage extends PageData {
   readonly bytes: Uint8Array;
+  /** It was given away to keep. */
+  kept: boolean;
 }
 
 /**
@@ -57,6 +59,8 @@ interface DecodedPage extends PageData {
  */
 export class DiskdumpMemory extends PhysicalMemory {
   private readonly pages: LruCache<DecodedPage>;
+  /** The array of a page that had to go and that nobody keeps. */
+  private spare: Uint8Array | undefined;
   private readonly rankBases: number[] = [];
   private readonly told = new Set<string>();
   private cachedRanges: readonly PhysicalRange[] | undefined;
@@ -77,7 +81,9 @@ export class DiskdumpMemory extends PhysicalMemory {
     private readonly damage: DamageLog,
   ) {
     super();
-    this.pages = new LruCache(cacheBytes);
+    this.pages = new LruCache(cacheBytes, ({ bytes, kept }) => {
+      if (!kept) this.spare = bytes;
+    });
   }
 
   ranges(): readonly PhysicalRange[] {
@@ -110,15 +116,29 @@ export class DiskdumpMemory extends PhysicalMemory {
   }
 
   page(pfn: Pfn): Uint8Array | MissingState {
+    const page = this.find(pfn);
+    if (typeof page === 'string') return page;
+    page.kept = true;
+    return page.bytes;
+  }
+
+  override peek(pfn: Pfn): Uint8Array | MissingState {
+    const page = this.find(pfn);
+    return typeof page === 'string' ? page : page.bytes;
+  }
+
+  private find(pfn: Pfn): DecodedPage | MissingState {
     const found = this.locate(pfn);
     if (typeof found === 'string') return found;
     const { member, data } = found;
     const key = data.offset * this.members.length + member;
-    const kept = this.pages.get(key);
-    if (kept !== undefined && kept.size === data.size && kept.flags === data.flags) return kept.bytes;
+    const known = this.pages.get(key);
+    if (known !== undefined && known.size === data.size && known.flags === data.flags) return known;
     const bytes = this.decode(pfn, member, data);
-    if (typeof bytes !== 'string') this.pages.set(key, { ...data, bytes }, this.pageSize);
-    return bytes;
+    if (typeof bytes === 'string') return bytes;
+    const page = { ...data, bytes, kept: false };
+    this.pages.set(key, page, this.pageSize);
+    return page;
   }
 
   /** The descriptor of a page, when it can be right. */
@@ -132,7 +152,7 @@ export class DiskdumpMemory extends PhysicalMemory {
       const rank = member.dumped.rank(pfn) - this.rankBase(index, member);
       const at = member.descriptorsAt + rank * PAGE_DESC.size;
       if (!member.source.has(at, PAGE_DESC.size)) return 'lost';
-      const view = viewOf(member.source.view(at, PAGE_DESC.size));
+      const view = viewOf(member.source.peek(at, PAGE_DESC.size));
       const { littleEndian } = member;
       const offset = PAGE_DESC.fields.offset.read(view, 0, littleEndian);
       // Offset 0 is how makedumpfile marks a page that it had no room for any more.
@@ -157,10 +177,11 @@ export class DiskdumpMemory extends PhysicalMemory {
   private decode(pfn: number, index: number, data: PageData): Uint8Array | MissingState {
     const { source } = this.members[index] as DiskdumpMember;
     try {
-      const compressed = source.view(data.offset, data.size);
+      const compressed = source.peek(data.offset, data.size);
       if (compressed.length < data.size) return 'lost';
       const method = PAGE_COMPRESSION.find(([flag]) => (data.flags & flag) !== 0)?.[1];
-      const page = new Uint8Array(this.pageSize);
+      const page = this.spare ?? new Uint8Array(this.pageSize);
+      this.spare = undefined;
       if (method !== undefined) {
         this.decoders[method](compressed, page);
       } else if (data.size === this.pageSize) {

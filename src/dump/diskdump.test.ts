@@ -255,6 +255,19 @@ test('a file that is cut off behind its descriptors says so when it is opened', 
   }
 });
 
+test('pages that were given to keep stay as they were when the cache has room for two only', () => {
+  const container = openDump([new MemorySource(writeKdump(spec()))], { cacheBytes: 12_000 });
+  const kept = realPages.map((_, i) => page(container, 16 + i * 7));
+  for (let round = 0; round < 3; round++) {
+    realPages.forEach((real, i) => {
+      assert.deepEqual(container.memory.peek((16 + i * 7) as Pfn), cut(real.raw), `page ${16 + i * 7}`);
+    });
+  }
+  realPages.forEach((real, i) => {
+    assert.deepEqual(kept[i], cut(real.raw), `page ${16 + i * 7}`);
+  });
+});
+
 test('a descriptor that cannot be is told once', () => {
   const pages = new Map([10, 11].map((pfn) => [pfn, { flags: 0, data: new Uint8Array(9000) }]));
   const container = open(writeKdump(spec({ pages })));

@@ -136,7 +136,7 @@ const LAST_DESCRIPTORS = 2048;
  */
 function checkEnd(source: CachedSource, header: DiskdumpHeader, descriptorsAt: number, damage: DamageLog): void {
   const read = (at: number, length: number) => {
-    const bytes = source.view(at, length);
+    const bytes = source.peek(at, length);
     const view = viewOf(bytes);
     const whole = Math.floor(bytes.length / PAGE_DESC.size);
     return Array.from({ length: whole }, (_, i) => PAGE_DESC.read(view, i * PAGE_DESC.size, header.littleEndian));
@@ -235,7 +235,7 @@ function describe(header: DiskdumpHeader, files: number): string {
 }
 
 function firstDescriptor({ source, descriptorsAt, littleEndian }: OpenedMember) {
-  const bytes = source.view(descriptorsAt, PAGE_DESC.size);
+  const bytes = source.peek(descriptorsAt, PAGE_DESC.size);
   if (bytes.length < PAGE_DESC.size) return [];
   return [PAGE_DESC.decode(viewOf(bytes), 0, descriptorsAt, littleEndian)];
 }

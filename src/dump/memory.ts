@@ -65,6 +65,11 @@ export abstract class PhysicalMemory {
    */
   abstract page(pfn: Pfn): Uint8Array | MissingState;
 
+  /** As `page`, but only good until something else is read; for all who look once, since a cache can then use it again. */
+  peek(pfn: Pfn): Uint8Array | MissingState {
+    return this.page(pfn);
+  }
+
   /**
    * Copies physical memory from `address` on into `into`.
    * Throws EXH_PAGE_EXCLUDED, EXH_PAGE_LOST or EXH_PAGE_ABSENT for the first page that is not there.
@@ -83,7 +88,7 @@ export abstract class PhysicalMemory {
     while (done < into.length) {
       const at = address + done;
       const within = at % this.pageSize;
-      const page = this.page(((at - within) / this.pageSize) as Pfn);
+      const page = this.peek(((at - within) / this.pageSize) as Pfn);
       if (typeof page === 'string') return { address: at as PhysicalAddress, state: page };
       const length = Math.min(this.pageSize - within, into.length - done);
       into.set(page.subarray(within, within + length), done);

@@ -101,6 +101,14 @@ export class SegmentMemory extends PhysicalMemory {
   }
 
   page(pfn: Pfn): Uint8Array | MissingState {
+    return this.find(pfn, true);
+  }
+
+  override peek(pfn: Pfn): Uint8Array | MissingState {
+    return this.find(pfn, false);
+  }
+
+  private find(pfn: Pfn, keep: boolean): Uint8Array | MissingState {
     const { index, pageSize, source } = this;
     const start = pfn * pageSize;
     const at = index.at(start);
@@ -111,7 +119,7 @@ export class SegmentMemory extends PhysicalMemory {
       if (whole && owner < this.pieceCount) {
         const offset = this.fileOffset(owner, start);
         if (!source.has(offset, pageSize)) return 'lost';
-        const page = source.view(offset, pageSize);
+        const page = keep ? source.view(offset, pageSize) : source.peek(offset, pageSize);
         return page.length === pageSize ? page : 'lost';
       }
       return this.assemble(start, at);

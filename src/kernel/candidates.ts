@@ -97,6 +97,8 @@ function bestRoots(roots: Iterable<JudgedRoot>): JudgedRoot[] {
 /** Candidates, one for each place where a kernel image lies; further page tables of the same one are evidence only. */
 export class CandidateSet {
   private readonly found: Candidate[] = [];
+  /** By root and levels: the CPUs often have one table between them. */
+  private readonly judged = new Map<string, JudgedRoot | undefined>();
 
   constructor(
     private readonly machine: Machine,
@@ -149,8 +151,15 @@ export class CandidateSet {
       };
   }
 
-  /** A table in hostile or torn memory may not be readable: then there is no image in it. */
   private judge(root: PageTableRoot): JudgedRoot | undefined {
+    const key = describe(root);
+    if (!this.judged.has(key)) this.judged.set(key, this.tryJudge(root));
+    const judged = this.judged.get(key);
+    return judged && { ...judged, method: root.method };
+  }
+
+  /** A table in hostile or torn memory may not be readable: then there is no image in it. */
+  private tryJudge(root: PageTableRoot): JudgedRoot | undefined {
     try {
       return this.machine.judgeRoot(root);
     } catch (error) {

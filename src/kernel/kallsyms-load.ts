@@ -46,15 +46,20 @@ export function loadKallsymsFromVmcoreinfo(
     throw new ExhumeError('EXH_BAD_STRUCTURE', `kallsyms_num_syms at ${hex(countAt)} holds ${count}`, { found: count });
   }
   const littleEndian = memory.littleEndian;
+  const wide = vmcoreinfo.symbol('kallsyms_addresses') !== undefined;
   const decoded = new KallsymsNames({
     count,
     // Whatever the order of the tables, the token table comes after the names.
     names: tableBytes(memory, names, tokenTable - names, 'kallsyms_names'),
     tokenTable: tableBytes(memory, tokenTable, tokenIndex - tokenTable, 'kallsyms_token_table'),
     tokenIndex: tableBytes(memory, tokenIndex, 512n, 'kallsyms_token_index'),
+    sequences: sequencesAt(
+      memory,
+      count,
+      tokenTable < offsets ? after(offsets, count * 4, baseAt) : before(tokenTable, count * 3),
+    ),
     littleEndian,
   });
-  const wide = vmcoreinfo.symbol('kallsyms_addresses') !== undefined;
   const table = tableBytes(memory, offsets, BigInt(count * (wide ? 8 : 4)), 'kallsyms_offsets');
   const base = baseAt === undefined ? undefined : memory.u64(baseAt);
   return decode(decoded, [{ offsets: table, address: virtualAddress(offsets), base, wide }], littleEndian, check);
@@ -149,6 +154,31 @@ function encodingsOf({ base, address, wide }: OffsetTable): [KallsymsEncoding, b
     ['absolute-percpu', base],
     ['base-relative', base],
   ];
+}
+
+/** VMCOREINFO does not tell where `kallsyms_seqs_of_names` is, but it is the last table (from 6.4), */
+function after(offsets: bigint, length: number, relativeBase: bigint | undefined): bigint {
+  return relativeBase === undefined ? aligned(offsets + BigInt(length)) : relativeBase + 8n;
+}
+
+/** or (6.2, 6.3) the one before the token table. */
+function before(tokenTable: bigint, length: number): bigint {
+  return tokenTable - aligned(BigInt(length));
+}
+
+/** Each table of kallsyms begins at a multiple of eight bytes. */
+function aligned(value: bigint): bigint {
+  return (value + 7n) & ~7n;
+}
+
+/** What is where `kallsyms_seqs_of_names` would be; undefined when it is not in the dump. */
+function sequencesAt(memory: VirtualMemory, count: number, address: bigint): Uint8Array | undefined {
+  try {
+    return memory.bytes(address, count * 3);
+  } catch (error) {
+    if (isExhumeError(error)) return undefined;
+    throw error;
+  }
 }
 
 function tableBytes(memory: VirtualMemory, address: bigint, length: bigint, name: string): Uint8Array {

@@ -1,5 +1,6 @@
 import { ExhumeError } from '../bytes/errors.js';
 import { viewOf } from '../bytes/struct-table.js';
+import { KallsymsOrder } from './kallsyms-order.js';
 
 /** The name tables as they stand in the kernel image; scripts/kallsyms.c. */
 export interface KallsymsNameTables {
@@ -10,13 +11,15 @@ export interface KallsymsNameTables {
   readonly tokenTable: Uint8Array;
   /** u16[256]: where each token begins in `tokenTable`. */
   readonly tokenIndex: Uint8Array;
+  /** `kallsyms_seqs_of_names` where the kernel has it, or what may be that. */
+  readonly sequences?: Uint8Array | undefined;
   readonly littleEndian: boolean;
 }
 
 /** A name is at most KSYM_NAME_LEN (512) bytes; anything longer is not a table of names. */
 const LONGEST_NAME = 1024;
 
-/** Compressed symbol names: by number, and by name through fingerprints that are taken on first use. */
+/** Compressed symbol names: by number, and by name: in the kernel's own order of names, or through fingerprints. */
 export class KallsymsNames {
   readonly count: number;
   private readonly names: Uint8Array;
@@ -26,6 +29,8 @@ export class KallsymsNames {
   /** Token t is `tokenBytes[tokenStarts[t] … tokenEnds[t])`. */
   private readonly tokenStarts = new Uint16Array(256);
   private readonly tokenEnds = new Uint16Array(256);
+  private readonly order: KallsymsOrder | undefined;
+  /** Of kernels without that order; taken on first use. */
   private fingerprints: Uint32Array | undefined;
 
   /** Throws EXH_BAD_STRUCTURE when the names or tokens do not parse. */
@@ -35,6 +40,7 @@ export class KallsymsNames {
     this.tokenBytes = tables.tokenTable;
     this.indexTokens(viewOf(tables.tokenIndex), tables.littleEndian);
     this.offsets = indexNames(tables.names, tables.count);
+    this.order = tables.sequences && KallsymsOrder.of(this, tables.sequences);
   }
 
   /** The type letter followed by the name. */
@@ -53,12 +59,16 @@ export class KallsymsNames {
   *indexesOf(name: string): Generator<number> {
     const wanted = new TextEncoder().encode(name);
     if (wanted.length === 0) return;
+    if (this.order !== undefined) {
+      yield* this.order.indexesOf(wanted);
+      return;
+    }
     this.fingerprints ??= this.takeFingerprints();
     const { length } = wanted;
     const fingerprint = fingerprintOf(length, wanted[0], wanted[length - 1], wanted[length - 2]);
     let index = this.fingerprints.indexOf(fingerprint);
     while (index >= 0) {
-      if (this.isNamed(index, wanted)) yield index;
+      if (this.compare(index, wanted) === 0) yield index;
       index = this.fingerprints.indexOf(fingerprint, index + 1);
     }
   }
@@ -72,18 +82,20 @@ export class KallsymsNames {
     return { start: at + 2, end: at + 2 + length };
   }
 
-  private isNamed(index: number, wanted: Uint8Array): boolean {
+  /** How a symbol's name stands to another one, as strcmp() has it: below 0 before it, 0 the same, above 0 after it. */
+  compare(index: number, other: Uint8Array): number {
     const { start, end } = this.span(index);
     let position = -1; // the type letter is not part of the name
     for (let at = start; at < end; at++) {
       const token = this.names[at] ?? 0;
       const tokenEnd = this.tokenEnds[token] ?? 0;
-      for (let i = this.tokenStarts[token] ?? 0; i < tokenEnd; i++) {
-        if (position >= 0 && wanted[position] !== this.tokenBytes[i]) return false;
-        position++;
+      for (let i = this.tokenStarts[token] ?? 0; i < tokenEnd; i++, position++) {
+        if (position < 0) continue;
+        const difference = (this.tokenBytes[i] ?? 0) - (other[position] ?? 0);
+        if (difference !== 0) return difference;
       }
     }
-    return position === wanted.length;
+    return position === other.length ? 0 : -1;
   }
 
   /**

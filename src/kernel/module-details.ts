@@ -153,7 +153,7 @@ function buildIdOf(view: KernelView, module: Struct): string | undefined {
   const field = attributes?.type.field('attrs');
   const type = view.types.struct('bin_attribute');
   if (attributes === undefined || field === undefined || type === undefined) return undefined;
-  const count = Math.min(noteCount(attributes), MOST_NOTES);
+  const count = attributeCount(attributes, 'notes', MOST_NOTES);
   for (let index = 0; index < count; index++) {
     const at = attributes.address + BigInt(field.offset + index * type.size);
     const attribute = view.struct('bin_attribute', at);
@@ -166,14 +166,17 @@ function buildIdOf(view: KernelView, module: Struct): string | undefined {
 const MOST_NOTES = 32;
 const LARGEST_NOTES = 65536;
 
-/** `notes` before 6.14; since then a group whose pointers to the attributes end with NULL. */
-function noteCount(attributes: Struct): number {
-  if (attributes.has('notes')) return attributes.int('notes');
+/**
+ * How many attributes a group of a module has, at most `most`: its member `notes` or `nsections` before 6.14; since then
+ * the group has pointers to them that end with NULL.
+ */
+export function attributeCount(attributes: Struct, member: string, most: number): number {
+  if (attributes.has(member)) return Math.min(attributes.int(member), most);
   const path = ['grp.bin_attrs', 'grp.bin_attrs_new'].find((name) => attributes.has(name));
   if (path === undefined) return 0;
   const list = attributes.pointer(path);
   let count = 0;
-  while (list !== 0n && count < MOST_NOTES && attributes.memory.pointer(list + BigInt(count * 8)) !== 0n) count++;
+  while (list !== 0n && count < most && attributes.memory.pointer(list + BigInt(count * 8)) !== 0n) count++;
   return count;
 }
 

@@ -24,7 +24,7 @@ export function* scanForVmcoreinfo(memory: PhysicalMemory): Generator<FoundVmcor
   const pageSize = memory.pageSize;
   for (const { start, end } of memory.presentRanges()) {
     for (let pfn = Math.ceil(start / pageSize); (pfn + 1) * pageSize <= end; pfn++) {
-      const page = memory.page(pfn as Pfn);
+      const page = memory.peek(pfn as Pfn);
       if (typeof page === 'string' || !matches(page, 0, FIRST_LINE)) continue;
       yield { vmcoreinfo: parseVmcoreinfo(page), physical: (pfn * pageSize) as PhysicalAddress };
     }

@@ -98,7 +98,7 @@ export abstract class VirtualMemory {
       // Exact for any address: the operator takes the low 32 bits.
       const within = at & (pageSize - 1);
       if (within + size <= pageSize) {
-        const page = this.physical.page(((at - within) / pageSize) as Pfn);
+        const page = this.physical.peek(((at - within) / pageSize) as Pfn);
         if (typeof page === 'string') throw missingPage(at, page);
         for (let i = 0; i < size; i++) scratch[i] = page[within + i] as number;
         return this.scratchView;

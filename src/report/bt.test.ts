@@ -27,6 +27,7 @@ test('by default the task in which the kernel died', () => {
     symbol: 'sysrq_handle_crash',
     offset: 26,
     module: null,
+    line: null,
     sp: '0xffffd076400139e8',
     slot: '0xffffd076400139e0',
     stack: 'task',

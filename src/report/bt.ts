@@ -7,6 +7,7 @@ import type { Task } from '../kernel/tasks/task.js';
 import { readTasks, type TaskList } from '../kernel/tasks/task-list.js';
 import { requireView } from './kernel-view.js';
 import type { BtReport, FrameReport, StackReport } from './schema/bt.js';
+import { type DebugFiles, sourceLines } from './source-lines.js';
 import type { Subject } from './subject.js';
 import { selectTasks } from './task-selection.js';
 import { damageOf, hexOrNull } from './words.js';
@@ -21,11 +22,14 @@ export interface BtOptions {
   readonly all?: boolean | undefined;
   /** With every address of kernel code on the stacks. */
   readonly textAddresses?: boolean | undefined;
+  /** With lines of source, from these. */
+  readonly debugFiles?: DebugFiles | undefined;
 }
 
 /**
  * Stacks of tasks: of those that are asked for, else of the task in which the kernel died, else of all that were running.
- * Throws EXH_NO_KERNEL, EXH_NO_LAYOUT without types, EXH_USAGE for a CPU that the kernel does not have.
+ * Throws EXH_NO_KERNEL, EXH_NO_LAYOUT without types, EXH_USAGE for a CPU that the kernel does not have,
+ * EXH_NO_DEBUG_FILE for a given debug file of another build.
  */
 export function buildBt(subject: Subject, options: BtOptions = {}): BtReport {
   const view = requireView(subject);
@@ -34,23 +38,33 @@ export function buildBt(subject: Subject, options: BtOptions = {}): BtReport {
   const panicking = panickingTask(stacks);
   const { tasks, unmatched, missing } = chosenTasks(stacks, list, panicking, options);
   const damage: Damage[] = [...list.damage, ...missing];
+  const frames = new FrameReports();
+  /** Kept only where lines are asked for. */
+  const asked = new Map<StackFrame, FrameReport>();
   const reports = tasks.flatMap((task) => {
     try {
       const stack = stacks.unwindTask(task.address);
       if (stack.end === 'lost') damage.push(lostStack(task, stack));
       const candidates = options.textAddresses ? stacks.candidates(stack) : undefined;
-      return [stackReport(task, stack, { panicked: task.address === panicking, candidates })];
+      const report = stackReport(task, stack, frames, { panicked: task.address === panicking, candidates });
+      if (options.debugFiles !== undefined) {
+        for (const [index, frame] of report.frames.entries()) asked.set(stack.frames[index] as StackFrame, frame);
+      }
+      return [report];
     } catch (error) {
       damage.push(damageFrom(`stack of pid ${task.pid}`, error));
       return [];
     }
   });
-  const all = damageOf(subject, [...stacks.damage, ...damage]);
+  const sources = options.debugFiles && sourceLines(view, [...asked.keys()], options.debugFiles);
+  for (const [frame, report] of asked) report.line = sources?.lines.get(frame) ?? null;
+  const all = damageOf(subject, [...stacks.damage, ...damage, ...(sources?.damage ?? [])]);
   return {
     schema: 'exhume-bt/1',
     complete: all.length === 0 && unmatched.length === 0,
     tables: stacks.orcFormat ?? null,
     stacks: reports,
+    debugFiles: sources?.files ?? null,
     unmatched,
     damage: all,
   };
@@ -119,6 +133,7 @@ function lostStack({ pid }: Task, { problems }: TaskStack): Damage {
 function stackReport(
   { pid, address, cpu, comm }: Task,
   stack: TaskStack,
+  frames: FrameReports,
   { panicked, candidates }: { readonly panicked: boolean; readonly candidates: readonly StackCandidate[] | undefined },
 ): StackReport {
   return {
@@ -130,7 +145,7 @@ function stackReport(
     panicked,
     start: stack.start,
     end: stack.end,
-    frames: stack.frames.map(frameReport),
+    frames: stack.frames.map((frame) => frames.of(frame)),
     candidates:
       candidates?.map(({ slot, address: word, symbol, inFrame }) => ({
         slot: hex(slot),
@@ -142,20 +157,45 @@ function stackReport(
   };
 }
 
-/** A frame as JSON has it; the report of a crash shows the same. */
-export function frameReport(frame: StackFrame): FrameReport {
-  return {
-    kind: frame.kind,
-    address: hex(frame.address),
-    ...symbolFields(frame.symbol),
-    sp: hex(frame.sp),
-    slot: hexOrNull(frame.slot),
-    stack: frame.stack?.name ?? null,
-    confidence: frame.confidence,
-    replacedBy: frame.replacedBy ?? null,
-    registers:
-      frame.registers === undefined ? null : [...frame.registers].map(([name, value]) => ({ name, value: hex(value) })),
+type RegisterReport = NonNullable<FrameReport['registers']>[number];
+
+/**
+ * Frames as JSON has them. Those of 20,000 threads have 400,000 registers between them and few that differ:
+ * what is the same is one object.
+ */
+class FrameReports {
+  private readonly addresses = new Map<bigint, string>();
+  private readonly registers = new Map<string, Map<bigint, RegisterReport>>();
+
+  of(frame: StackFrame): FrameReport {
+    return {
+      kind: frame.kind,
+      address: once(this.addresses, frame.address, hex),
+      ...symbolFields(frame.symbol),
+      sp: hex(frame.sp),
+      slot: hexOrNull(frame.slot),
+      line: null,
+      stack: frame.stack?.name ?? null,
+      confidence: frame.confidence,
+      replacedBy: frame.replacedBy ?? null,
+      registers: frame.registers === undefined ? null : [...frame.registers].map(this.register),
+    };
+  }
+
+  private readonly register = ([name, value]: readonly [string, bigint]): RegisterReport => {
+    const values = once(this.registers, name, () => new Map<bigint, RegisterReport>());
+    return once(values, value, () => ({ name, value: hex(value) }));
   };
+}
+
+/** What a map has for a key, made when it is asked for first. */
+function once<K, V>(known: Map<K, V>, key: K, make: (key: K) => V): V {
+  let value = known.get(key);
+  if (value === undefined) {
+    value = make(key);
+    known.set(key, value);
+  }
+  return value;
 }
 
 function symbolFields(hit: SymbolHit | undefined): Pick<FrameReport, 'symbol' | 'offset' | 'module'> {

@@ -21,6 +21,7 @@ function causeOf(name: string | undefined, more: Partial<Witnesses> = {}): Cause
     stack: undefined,
     cpu: undefined,
     stuck: undefined,
+    hang: undefined,
     blocked: undefined,
     memory: undefined,
     ...more,

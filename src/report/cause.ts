@@ -6,6 +6,7 @@ import type { Kernel } from '../kernel/kernel.js';
 import type { CrashKind } from '../kernel/log/crash-signs.js';
 import type { CrashText } from '../kernel/log/crash-text.js';
 import type { Machine } from '../machine/machine.js';
+import type { Hang } from './hang.js';
 import type { Absence } from './schema/common.js';
 import type { BlockedReport, CauseReport, MemoryReport, SignatureReport } from './schema/diagnosis.js';
 
@@ -20,31 +21,44 @@ export interface Witnesses {
   readonly cpu: number | undefined;
   /** Where a kernel that lives was stuck by its log: that CPU's stack at the moment of the dump. */
   readonly stuck: { readonly cpu: number; readonly stack: readonly Frame[] } | undefined;
+  /** Where it comes from that tasks hang; undefined for any other end. */
+  readonly hang: Hang | undefined;
   readonly blocked: BlockedReport | undefined;
   readonly memory: MemoryReport | undefined;
 }
 
-export type Diagnosis = Pick<Witnesses, 'log' | 'stack' | 'kernel'>;
+export type Diagnosis = Pick<Witnesses, 'log' | 'stack' | 'kernel' | 'hang'>;
 
 /** What kind of end it was: as the log has it, else as the stack shows it; undefined when it did not end. */
-export function kindOf({ log, stack, kernel }: Diagnosis): CrashKind | undefined {
+export function kindOf({ log, stack, kernel }: Omit<Diagnosis, 'hang'>): CrashKind | undefined {
   if (log?.cause !== undefined) return log.cause.kind;
   if (kernel.role !== 'crashed') return undefined;
   return (stack === undefined ? undefined : recognizeStack(stack)?.kind) ?? 'panic';
 }
 
-/** The signature, from the log's call trace when it has one, else from the stack of the CPU that died. */
+/**
+ * The signature, from the log's call trace when it has one, else from the stack of the CPU that died; of a hang, from
+ * the stack of the task that it comes from.
+ */
 export function signatureReport(diagnosis: Diagnosis, absent: Absence | undefined): SignatureReport | Absence {
-  const { log, stack } = diagnosis;
+  const { log } = diagnosis;
   const kind = kindOf(diagnosis);
   if (kind === undefined) return NOT_DEAD;
-  const cause = log?.cause;
-  const told = cause === undefined ? [] : framesOfTrace(cause.trace, whereOf(log), cause.module);
-  const source = told.length > 0 || stack === undefined ? 'log' : 'stack';
-  const message = log?.panicMessage ?? cause?.title;
-  const signature = signatureOf({ kind, frames: source === 'log' ? told : (stack ?? []), message });
+  const { frames, source } = framesToGoBy(diagnosis, kind);
+  const signature = signatureOf({ kind, frames, message: log?.panicMessage ?? log?.cause?.title });
   if (signature !== undefined) return { ...plain(signature), source };
   return absent ?? NOTHING_TO_GO_BY;
+}
+
+function framesToGoBy(
+  { log, stack, hang }: Diagnosis,
+  kind: CrashKind,
+): Pick<SignatureReport, 'source'> & { readonly frames: readonly Frame[] } {
+  if (kind === 'hung-task' && hang !== undefined && hang.task.frames.length > 0)
+    return { frames: hang.task.frames, source: hang.source };
+  const cause = log?.cause;
+  const told = cause === undefined ? [] : framesOfTrace(cause.trace, whereOf(log), cause.module);
+  return told.length > 0 || stack === undefined ? { frames: told, source: 'log' } : { frames: stack, source: 'stack' };
 }
 
 const NOT_DEAD: Absence = { absent: 'nothing says that it crashed', code: null, hint: null };
@@ -85,6 +99,7 @@ function plain({
 export function causeReport(witnesses: Witnesses, signature: SignatureReport | undefined): CauseReport {
   const { log, kernel } = witnesses;
   const kind = kindOf(witnesses);
+  const hang = kind === 'hung-task' ? witnesses.hang : undefined;
   if (kind === undefined)
     return {
       kind: log === undefined ? 'unknown' : 'none',
@@ -101,8 +116,8 @@ export function causeReport(witnesses: Witnesses, signature: SignatureReport | u
     callers,
     jumped: /^0x/.test(log?.cause?.rip ?? ''),
     cpu: log?.cause?.cpu ?? witnesses.cpu,
-    pid: log?.cause?.pid ?? log?.pid,
-    comm: log?.cause?.comm ?? log?.comm,
+    pid: hang?.task.pid ?? log?.cause?.pid ?? log?.pid,
+    comm: hang === undefined ? (log?.cause?.comm ?? log?.comm) : hang.task.comm,
     signature: signature === undefined ? undefined : { ...signature, message: signature.message ?? undefined },
   };
   const unsaid = log?.cause === undefined && kernel.role === 'crashed' && kind === 'panic';
@@ -121,7 +136,7 @@ function* evidence(
   kind: CrashKind,
   where: string | undefined,
 ): Generator<CauseReport['evidence'][number]> {
-  const { log, kernel, cpu, stack, stuck, blocked, memory } = witnesses;
+  const { log, kernel, cpu, stack, stuck, hang, blocked, memory } = witnesses;
   const { cause, panic } = log ?? {};
   if (cause !== undefined) yield { source: 'log', text: cause.message, agrees: true };
   const oops = cause?.lines.find((line) => line !== cause.message && /^(?:Oops|#PF): /.test(line));
@@ -152,6 +167,8 @@ function* evidence(
   }
   if (kernel.crashTime !== undefined)
     yield { source: 'variables', text: 'VMCOREINFO has CRASHTIME: it panicked', agrees: true };
+  if (kind === 'hung-task' && hang !== undefined && hang.waiters > 0)
+    yield { source: hang.source, text: heldUp(hang), agrees: true };
   const hung = longWaiters(blocked);
   if (kind === 'hung-task' && blocked !== undefined && hung === 0) {
     const count = blocked.waiting === 1 ? '1 task was' : `${blocked.waiting || 'no'} tasks were`;
@@ -210,6 +227,11 @@ function* aliveEvidence({ blocked, memory }: Witnesses): Generator<CauseReport['
 
 function longWaiters(blocked: BlockedReport | undefined): number {
   return (blocked?.groups ?? []).reduce((sum, { tasks }) => sum + tasks.length, blocked?.further ?? 0);
+}
+
+function heldUp({ task: { pid, comm }, waiters }: Hang): string {
+  const count = waiters === 1 ? '1 other waits' : `${waiters} others wait`;
+  return `${count} for a lock that ${comm === undefined ? `task ${pid}` : `${comm} (pid ${pid})`} holds`;
 }
 
 function tasksWaited(count: number): string {

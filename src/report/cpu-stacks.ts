@@ -17,7 +17,7 @@ import type { TaskName } from './schema/ps.js';
 /** Who waits for longer than this is told of: the kernel's own `hung_task_timeout_secs`, as it comes. */
 const LONG_SECONDS = 120;
 /** So many stacks are looked at, the longest waiters' first: a thousand tasks that wait for one thing tell as much as all. */
-const MOST_STACKS = 1000;
+export const MOST_STACKS = 1000;
 
 /** The stack of each CPU's task, that of the CPU on which the kernel died first. */
 export function cpuStacks(inside: Inside, died: number | undefined): CpuStackReport[] | Absence {

@@ -3,11 +3,12 @@ import type { Kernel } from '../kernel/kernel.js';
 import type { CrashText } from '../kernel/log/crash-text.js';
 import type { KernelLog } from '../kernel/log/record.js';
 import { isAbsence } from './absence.js';
-import { causeReport, signatureReport, type Witnesses } from './cause.js';
+import { causeReport, kindOf, signatureReport, type Witnesses } from './cause.js';
 import { blockedTasks, cpuStacks, framesOfStack } from './cpu-stacks.js';
 import { cpuReports } from './cpus.js';
 import { type Crash, crashOf } from './crash.js';
 import { fileReport } from './file.js';
+import { hangOf } from './hang.js';
 import { headlineOf } from './headline.js';
 import { Inside } from './inside.js';
 import { logOf, logTail } from './log.js';
@@ -83,8 +84,10 @@ function signatureOfKernel(kernel: Kernel, log: KernelLog | Absence): SignatureD
   const crash = crashOf(kernel, log);
   const traced = (crash.text?.cause?.trace.length ?? 0) > 0;
   const died = diedOn(kernel, crash.report);
-  const stack = traced ? undefined : stackWhere(cpuStacks(new Inside(kernel), died));
-  return signatureReport({ kernel, log: crash.text, stack }, isAbsence(log) ? log : undefined);
+  const inside = new Inside(kernel);
+  const found = { kernel, log: crash.text, stack: traced ? undefined : stackWhere(cpuStacks(inside, died)) };
+  const hang = kindOf(found) === 'hung-task' ? hangOf(inside, crash.text) : undefined;
+  return signatureReport({ ...found, hang }, isAbsence(log) ? log : undefined);
 }
 
 type InsideSections = Pick<Report, 'cause' | 'signature' | 'stacks' | 'blocked' | 'tasks' | 'memory' | 'modules'>;
@@ -111,6 +114,7 @@ function insideSections(
     stack,
     cpu: died,
     stuck: stuckOn(stacks, log),
+    hang: kindOf({ kernel: inside.kernel, log, stack }) === 'hung-task' ? hangOf(inside, log) : undefined,
     blocked: isAbsence(blocked) ? undefined : blocked,
     memory: isAbsence(memory) ? undefined : memory,
   };

@@ -1,8 +1,9 @@
 import { type Command, Option } from 'commander';
+import type { DebugFiles } from '../../report/source-lines.js';
 import { example } from '../command.js';
 import type { Session } from '../session.js';
 import { cpuList } from './cpu-list.js';
-import { optionsOf } from './shared.js';
+import { collect, optionsOf } from './shared.js';
 
 interface BtFlags {
   readonly cpu?: number[];
@@ -10,6 +11,8 @@ interface BtFlags {
   readonly all?: boolean;
   readonly textAddresses?: boolean;
   readonly symbolOffsets?: boolean;
+  readonly lines?: boolean;
+  readonly debug?: string[];
 }
 
 /** `exhume bt`. */
@@ -28,23 +31,37 @@ export function defineBt(program: Command, session: Session): void {
     .addOption(new Option('--all', 'every task').conflicts(['cpu', 'active']))
     .option('-t, --text-addresses', 'every address of kernel code on the stacks; ? marks those that no frame has')
     .option('-s, --symbol-offsets', 'functions with offsets')
+    .option('-l, --lines', 'source file and line of every frame, from debug files of the same build')
+    .addOption(
+      new Option('--debug <path>', 'a vmlinux, a debug file or a directory with them; may be repeated; implies --lines')
+        .argParser(collect)
+        .implies({ lines: true }),
+    )
     .action(async (file: string, selectors: string[]) => {
       const options = optionsOf<BtFlags>(command);
       await session.answer(options, async () => {
         const { subject } = await session.open([file], options);
         const { buildBt } = await import('../../report/bt.js');
         const { btText } = await import('../../report/text/bt.js');
+        const debugFiles = options.lines ? await searchDebugFiles(options.debug, session) : undefined;
         const model = buildBt(subject, {
           selectors,
           cpus: options.cpu,
           active: options.active,
           all: options.all,
           textAddresses: options.textAddresses,
+          debugFiles,
         });
         return { model, lines: (text) => btText(model, text, { offsets: options.symbolOffsets }) };
       });
     });
   example(command, 'exhume bt vmcore', 'where the kernel died');
   example(command, 'exhume bt vmcore -a', 'what every CPU was doing');
+  example(command, 'exhume bt vmcore -l --debug vmlinux', 'with source files and lines');
   example(command, 'exhume bt vmcore 1 kthreadd', 'the stacks of pid 1, and of all tasks of a name');
+}
+
+async function searchDebugFiles(given: readonly string[] = [], { surroundings }: Session): Promise<DebugFiles> {
+  const { DebugFileSearch } = await import('../debug-files.js');
+  return new DebugFileSearch(given, surroundings.environment);
 }

@@ -12,7 +12,7 @@ export function defineCompletion(program: Command, session: Session): void {
     .addArgument(new Argument('<shell>', 'the shell').choices(['bash', 'zsh', 'fish']))
     .action(async (shell: 'bash' | 'zsh' | 'fish') => {
       const { completionScript } = await import('../completion.js');
-      session.text(optionsOf(command), completionScript(program, shell));
+      await session.text(optionsOf(command), completionScript(program, shell));
     });
   example(command, 'source <(exhume completion bash)', 'in ~/.bashrc');
   example(command, 'exhume completion zsh > ~/.zfunc/_exhume', 'with fpath+=~/.zfunc before compinit in ~/.zshrc');

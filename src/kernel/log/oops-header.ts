@@ -27,6 +27,8 @@ export interface OopsHeader {
   readonly module: string | undefined;
   /** The address that faulted last, from CR2. */
   readonly cr2: bigint | undefined;
+  /** The pid of who holds the lock that a hung task waits for: kernels since 6.16 say so. */
+  readonly holder: number | undefined;
   /** The first call trace. */
   readonly trace: readonly TraceLine[];
   /** Names with their flags, as printed: `nvidia(POE)`. */
@@ -63,6 +65,7 @@ export function parseOopsHeader(lines: readonly string[]): OopsHeader {
     rip: rip?.text,
     module: rip?.module,
     cr2: faultAddress(lines),
+    holder: holder(lines),
     trace: callTrace(lines),
     modules: modulesIn(lines),
   };
@@ -99,6 +102,15 @@ function faultAddress(lines: readonly string[]): bigint | undefined {
   for (const line of lines) {
     const digits = /\bCR2: (?:0x)?([0-9a-f]{8,16})\b/.exec(line)?.[1];
     if (digits !== undefined) return BigInt(`0x${digits}`);
+  }
+  return undefined;
+}
+
+/** kernel/hung_task.c, `debug_show_blocker()`. */
+function holder(lines: readonly string[]): number | undefined {
+  for (const line of lines) {
+    const pid = /^INFO: task .{1,32} is blocked on an? [\w-]{1,32}.* task .{1,32}:(\d+)/.exec(line)?.[1];
+    if (pid !== undefined) return Number(pid);
   }
   return undefined;
 }

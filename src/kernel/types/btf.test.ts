@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ExhumeError, isExhumeError } from '../../bytes/errors.js';
+import { viewOf } from '../../bytes/struct-table.js';
 import { Random } from '../../testing/random.js';
 import { openSample } from '../../testing/sample.js';
-import { Btf, BtfKind } from './btf.js';
+import { BTF_HEADER, Btf, BtfKind } from './btf.js';
 
 function sampleBtf(): Uint8Array {
   const { kernel } = openSample();
@@ -49,6 +50,35 @@ test('members are found inside anonymous unions and by path, and bit fields keep
   assert.equal(btf.member(page, 'no_such_member'), undefined);
   assert.equal(btf.member(task, 'in_execve')?.bitSize, 1);
 });
+
+/** The same types with other characters in their names, which are then in no order, as they were before 7.0. */
+function unsorted(): Btf {
+  const copy = bytes.slice();
+  const { headerLength, stringOffset, stringLength } = BTF_HEADER.read(viewOf(copy), 0, true);
+  const strings = copy.subarray(headerLength + stringOffset, headerLength + stringOffset + stringLength);
+  strings.forEach((character, at) => {
+    if (character !== 0) strings[at] = 0xff - character;
+  });
+  return new Btf(copy);
+}
+
+for (const [title, types] of [
+  ['sorted by name', btf],
+  ['in no order', unsorted()],
+] as const) {
+  test(`types ${title} are found by name and kind: the first of each`, () => {
+    const first = new Map<string, number>();
+    for (let id = 1; id <= types.lastId; id++) {
+      const key = `${types.kind(id)} ${types.name(id)}`;
+      if (types.name(id) !== '' && !first.has(key)) first.set(key, id);
+    }
+    const some = [...first].filter((_, index) => index % 200 === 0);
+    assert.ok(some.length > 200);
+    for (const [key, id] of some) assert.equal(types.find(types.name(id), types.kind(id)), id, key);
+    assert.equal(types.find('no_such_type', BtfKind.Struct), undefined);
+    assert.equal(types.find('task_struct', BtfKind.Float), undefined);
+  });
+}
 
 test('enumerators, typedefs and kinds', () => {
   assert.equal(btf.enumerator('PIDTYPE_TGID'), 1n);

@@ -86,6 +86,9 @@ export interface BtfInteger {
   readonly boolean: boolean;
 }
 
+/** Neighbours whose names are compared before types are believed to be sorted. */
+const SAMPLES = 256;
+
 /** Type chains (typedef of const of …) and nested anonymous members deeper than this are taken for damage. */
 const DEEPEST = 32;
 
@@ -106,6 +109,12 @@ export class Btf {
   private readonly nameOffsets: Uint32Array;
   /** Offset in the view of each own type's `struct btf_type`. */
   private readonly offsets: Uint32Array;
+  /** The first own type that has a name, when those are sorted by it, as kernels' types are from 7.0. */
+  private readonly sortedFrom: number | undefined;
+  /** The own enumerations; listed on first use. */
+  private enumerations: readonly number[] | undefined;
+  /** What enumerators were asked for, and their values. */
+  private readonly enumValues = new Map<string, bigint | undefined>();
 
   /** Throws EXH_BAD_STRUCTURE when the header or a type does not parse. */
   constructor(
@@ -127,6 +136,7 @@ export class Btf {
     this.strings = new TextDecoder('latin1').decode(bytes.subarray(stringsStart, stringsEnd));
     this.offsets = this.indexTypes(typesStart, typesEnd);
     this.nameOffsets = this.offsets.map((at) => this.view.getUint32(at, this.littleEndian));
+    this.sortedFrom = this.findSorted();
   }
 
   /** The id of the last type. */
@@ -146,6 +156,17 @@ export class Btf {
 
   /** The first type with this name and one of these kinds; a module's own before the kernel's. */
   find(name: string, ...kinds: readonly number[]): number | undefined {
+    return this.findOwn(name, kinds) ?? this.base?.find(name, ...kinds);
+  }
+
+  private findOwn(name: string, kinds: readonly number[]): number | undefined {
+    if (this.sortedFrom !== undefined) {
+      const first = this.firstWhere(this.sortedFrom, (id) => this.name(id) >= name);
+      for (let id = first; id <= this.lastId && this.name(id) === name; id++) {
+        if (kinds.includes(this.kind(id))) return id;
+      }
+      return undefined;
+    }
     for (const nameOffset of this.stringOffsets(name)) {
       let index = this.nameOffsets.indexOf(nameOffset);
       while (index >= 0 && !kinds.includes(this.kind(this.firstId + index))) {
@@ -153,7 +174,7 @@ export class Btf {
       }
       if (index >= 0) return this.firstId + index;
     }
-    return this.base?.find(name, ...kinds);
+    return undefined;
   }
 
   /** The structure or union of this name, or what a typedef of this name stands for. */
@@ -314,12 +335,15 @@ export class Btf {
 
   /** The value of an enumerator, whichever enumeration has it. */
   enumerator(name: string): bigint | undefined {
+    if (!this.enumValues.has(name)) this.enumValues.set(name, this.ownEnumerator(name) ?? this.base?.enumerator(name));
+    return this.enumValues.get(name);
+  }
+
+  private ownEnumerator(name: string): bigint | undefined {
     for (const nameOffset of this.stringOffsets(name)) {
-      for (let id = this.firstId; id <= this.lastId; id++) {
-        const kind = this.kind(id);
-        if (kind !== BtfKind.Enum && kind !== BtfKind.Enum64) continue;
+      for (const id of this.ownEnumerations()) {
         const info = this.info(id);
-        const width = kind === BtfKind.Enum ? 8 : 12;
+        const width = this.kind(id) === BtfKind.Enum ? 8 : 12;
         let at = this.at(id) + 12;
         for (let left = info & 0xffff; left > 0; left--, at += width) {
           if (this.view.getUint32(at, this.littleEndian) !== nameOffset) continue;
@@ -327,7 +351,44 @@ export class Btf {
         }
       }
     }
-    return this.base?.enumerator(name);
+    return undefined;
+  }
+
+  private ownEnumerations(): readonly number[] {
+    if (this.enumerations === undefined) {
+      const found: number[] = [];
+      for (let id = this.firstId; id <= this.lastId; id++) {
+        const kind = this.kind(id);
+        if (kind === BtfKind.Enum || kind === BtfKind.Enum64) found.push(id);
+      }
+      this.enumerations = found;
+    }
+    return this.enumerations;
+  }
+
+  /** Types without a name come first in a sorted BTF. All types of a small one tell whether it is, some of a large one. */
+  private findSorted(): number | undefined {
+    const step = Math.max(1, Math.floor(this.offsets.length / SAMPLES));
+    try {
+      for (let id = this.firstId; id < this.lastId; id += step) {
+        if (this.name(id) > this.name(id + 1)) return undefined;
+      }
+    } catch {
+      // A name that is damaged spoils only itself.
+      return undefined;
+    }
+    return this.firstWhere(this.firstId, (id) => this.name(id) !== '');
+  }
+
+  /** The first id from `low` on that `holds`, where it holds for all after it; one past the last when for none. */
+  private firstWhere(low: number, holds: (id: number) => boolean): number {
+    let high = this.lastId + 1;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (holds(middle)) high = middle;
+      else low = middle + 1;
+    }
+    return low;
   }
 
   private enumValue(at: number, width: number, signed: boolean): bigint {

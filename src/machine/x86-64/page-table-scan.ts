@@ -147,10 +147,15 @@ function kernelImage(table: X86PageTable): JudgedRoot['image'] | undefined {
 /** Where the linear map begins: the distance of most mapped bytes, if the table itself is found through it. */
 function directMapOf(table: X86PageTable): VirtualAddress | undefined {
   const sizes = new Map<bigint, number>();
+  const described = table.physical.describedBytes();
   const from = virtualAddress(UPPER_HALF[table.levels]);
   for (const span of table.mappings(from, virtualAddress(CPU_ENTRY_AREA - 1n), DIRECT_MAP_SPANS)) {
     const base = distance(span);
-    if (base % DIRECT_MAP_ALIGNMENT === 0n) sizes.set(base, (sizes.get(base) ?? 0) + span.size);
+    if (base % DIRECT_MAP_ALIGNMENT !== 0n) continue;
+    const size = (sizes.get(base) ?? 0) + span.size;
+    sizes.set(base, size);
+    // No other can have more: memory is not mapped in two places, but for the small part that is vmalloc's.
+    if (size > described / 2) break;
   }
   for (const [base] of [...sizes].sort(([, a], [, b]) => b - a)) {
     if (table.translate(virtualAddress(base + BigInt(table.root))) === table.root) return virtualAddress(base);

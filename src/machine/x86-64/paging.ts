@@ -1,5 +1,6 @@
 import {
   hex,
+  type Pfn,
   type PhysicalAddress,
   physicalAddress,
   type VirtualAddress,
@@ -295,7 +296,7 @@ export class X86PageTable extends VirtualMemory implements PageTable {
   private table(frame: number): DataView | MissingState {
     const kept = this.tables.get(frame);
     if (kept !== undefined) return kept;
-    const table = tablePage(this.physical, frame);
+    const table = copyTable(this.physical, frame);
     if (this.tables.size >= KEPT_TABLES) this.tables.clear();
     this.tables.set(frame, table);
     return table;
@@ -362,12 +363,15 @@ export function kernelRoots(cr3: bigint): PhysicalAddress[] {
   return (odd ? [page - 4096, page] : [page]) as PhysicalAddress[];
 }
 
-/** The 4 KiB table page at a frame number (physical address divided by 4096), or why it cannot be had. */
+/** The 4 KiB table page at a frame number (physical address divided by 4096), or why it cannot be had. As `peek` gives it. */
 export function tablePage(memory: PhysicalMemory, frame: number): DataView | MissingState {
-  if (memory.pageSize === TABLE_BYTES) {
-    const page = memory.page(frame as Parameters<PhysicalMemory['page']>[0]);
-    return typeof page === 'string' ? page : viewOf(page);
-  }
+  if (memory.pageSize !== TABLE_BYTES) return copyTable(memory, frame);
+  const page = memory.peek(frame as Pfn);
+  return typeof page === 'string' ? page : viewOf(page);
+}
+
+/** The same to keep. */
+function copyTable(memory: PhysicalMemory, frame: number): DataView | MissingState {
   const bytes = new Uint8Array(TABLE_BYTES);
   const missing = memory.tryRead(physicalAddress(frame * TABLE_BYTES), bytes);
   return missing === undefined ? viewOf(bytes) : missing.state;

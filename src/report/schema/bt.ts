@@ -18,6 +18,16 @@ export const FrameSchema = Type.Object(
     ...SymbolFields,
     sp: Hex('Its stack pointer when it goes on'),
     slot: nullable(Hex('Address'), 'Where on the stack its return address stands; null when it was not called'),
+    line: Type.Union(
+      [
+        Type.Object({
+          file: Text('The source file, as the compiler was told of it'),
+          line: Count('Its line, from 1; 0 where the compiler could name none'),
+        }),
+        Type.Null(),
+      ],
+      { description: 'Where in the source it is: of a return address, the call. Null unless asked for and known' },
+    ),
     stack: nullable(Type.String(), 'The stack that it runs on: task, IRQ, NMI exception…; null in user mode'),
     confidence: Type.Union([Type.Literal('unwound'), Type.Literal('guessed')], {
       description:
@@ -78,6 +88,19 @@ export type StackReport = Static<typeof StackSchema>;
 export const BtSchema = document('exhume-bt/1', 'Kernel stacks (exhume bt --json)', {
   tables: nullable(Type.String(), 'The kernels that have ORC tables of the same format as this one, in words'),
   stacks: Type.Array(StackSchema),
+  debugFiles: Type.Union(
+    [
+      Type.Array(
+        Type.Object({
+          module: nullable(Type.String(), 'The module that it is for, and null for the kernel itself'),
+          path: Text('The file'),
+          buildId: Text('Hexadecimal digits'),
+        }),
+      ),
+      Type.Null(),
+    ],
+    { description: 'What told the lines of source; null unless they were asked for' },
+  ),
   unmatched: Type.Array(Type.String(), { description: 'What was asked for and is no task' }),
 });
 export type BtReport = Static<typeof BtSchema>;

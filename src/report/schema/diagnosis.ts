@@ -8,8 +8,9 @@ export const SignatureSchema = Type.Object(
     id: Type.String({ pattern: '^exh1:[0-9a-f]{20}$', description: 'Equal for equal crashes' }),
     title: Text('For people'),
     group: Text('The kind of crash, as it is hashed'),
-    source: Type.Union([Type.Literal('log'), Type.Literal('stack')], {
-      description: "Whose frames: the log's call trace, or the stack of the CPU that died, unwound",
+    source: Type.Union([Type.Literal('log'), Type.Literal('stack'), Type.Literal('tasks')], {
+      description:
+        "Whose frames: the log's call trace, or unwound the stack of the CPU that died, or of the task that a hang comes from",
     }),
     frames: Type.Array(Type.String(), { description: 'The functions that are hashed, innermost first, with [module]' }),
     message: nullable(Type.String(), 'The line that is hashed where no function tells anything; numbers in it are N'),

@@ -46,6 +46,7 @@ function* frames(page: Page, stack: StackReport, options: BtTextOptions): Genera
     if (frame.kind === 'call' && on !== null && frame.stack !== on) yield page.paint.dim(`--- <${on} stack> ---`);
     if (frame.kind === 'interrupted') {
       yield `    [exception RIP: ${functionOf(frame, true)}]${remarks(page, frame)}`;
+      yield* source(frame);
       yield* registers(frame);
       if (on === null) on = label(frame);
       continue;
@@ -53,7 +54,13 @@ function* frames(page: Page, stack: StackReport, options: BtTextOptions): Genera
     on = label(frame);
     const head = `${`#${number++}`.padStart(3)} [${digits16(frame.slot ?? frame.sp)}]`;
     yield `${head} ${functionOf(frame, options.offsets ?? false)} at ${digits16(frame.address)}${remarks(page, frame)}`;
+    yield* source(frame);
   }
+}
+
+/** As crash's `bt -l`. */
+function* source({ line }: FrameReport): Generator<string> {
+  if (line !== null) yield `    ${printable(line.file)}: ${line.line}`;
 }
 
 /** The task's own stack has no line of its own. */

@@ -147,7 +147,11 @@ export function* signatureText({ signature }: SignatureDocument, options: TextOp
 }
 
 export function* derivation(page: Page, signature: SignatureReport): Generator<string> {
-  const source = { log: "the log's call trace", stack: 'the stack of the CPU that died, unwound' }[signature.source];
+  const source = {
+    log: "the log's call trace",
+    stack: 'the stack of the CPU that died, unwound',
+    tasks: 'the stack of the task that the hang comes from, unwound',
+  }[signature.source];
   yield* page.pairs([
     ['title', signature.title],
     ['rules', `version ${signature.version}: docs/signature.md`],
