@@ -65,6 +65,7 @@ const WALKS: readonly (readonly [name: string, command: string])[] = [
   ['ps-l', 'ps -l'],
   ['bt-a', 'bt -a'],
   ['bt', 'foreach bt'],
+  ['bt-FF', 'bt -FF 2'],
   ['mod', 'mod'],
   ['mount', 'mount'],
   ['net', 'net'],

@@ -24,6 +24,7 @@ const SAME: readonly (readonly [answer: string, command: string, ...options: str
   ['runq', 'runq'],
   ['irq', 'irq'],
   ['timer', 'timer'],
+  ['bt-FF', 'bt', '2', '-F'],
 ];
 
 for (const dump of asked) {
