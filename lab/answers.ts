@@ -85,6 +85,8 @@ const WALKS: readonly (readonly [name: string, command: string])[] = [
   ['vm', 'foreach user vm'],
   ['ps-t', 'ps -t'],
   ['sig', 'foreach sig'],
+  ['ps-a', 'ps -a'],
+  ['ps-r', 'ps -r'],
 ];
 
 /** Asked of thousands of tasks, crash takes minutes for the others. */

@@ -17,6 +17,8 @@ function ours(dump: LabDump, command: string, options: readonly string[]): strin
 /** Commands that print what crash prints, word by word. */
 const SAME: readonly (readonly [answer: string, command: string, ...options: string[]])[] = [
   ['ps', 'ps'],
+  ['ps-a', 'ps', '-a'],
+  ['ps-r', 'ps', '-r'],
   ['mount', 'mount'],
   ['kmem-s', 'kmem', '-s'],
   ['swap', 'swap'],
