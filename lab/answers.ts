@@ -85,6 +85,7 @@ const WALKS: readonly (readonly [name: string, command: string])[] = [
   ['vm', 'foreach user vm'],
   ['ps-t', 'ps -t'],
   ['sig', 'foreach sig'],
+  ['kmem-v', 'kmem -v'],
   ['ps-a', 'ps -a'],
   ['ps-r', 'ps -r'],
 ];

@@ -46,6 +46,16 @@ for (const dump of asked) {
     });
   }
 
+  const vmalloc = peerAnswer(dump, 'crash-kmem-v');
+  test(`${dump.title}: the areas of vmalloc are crash's`, { skip: vmalloc === undefined }, () => {
+    const expected = words(vmalloc ?? '').slice(1);
+    const found = ours(dump, 'kmem', ['-v']).slice(1);
+    assert.ok(expected.length > 50);
+    // Behind crash's columns exhume tells who asked for it.
+    const columns = (line: string): string => line.split(' ').slice(0, 6).join(' ');
+    assert.deepEqual(found.map(columns), expected.map(columns));
+  });
+
   // exhume adds paths and names where crash has none, and leaves out tasks that have nothing.
   for (const [name, pattern, least] of [
     ['files', /^\d+ [0-9a-f]{16} [0-9a-f]{16} /, 3],

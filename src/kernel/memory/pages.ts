@@ -1,3 +1,4 @@
+import type { VirtualAddress } from '../../bytes/address.js';
 import { isExhumeError } from '../../bytes/errors.js';
 import type { KernelView } from '../kernel-view.js';
 import type { Struct } from '../types/struct.js';
@@ -12,8 +13,25 @@ export interface SlabObject {
   readonly size: number;
 }
 
+/** A page of memory, by its `struct page`. */
+export interface PageFacts {
+  readonly address: VirtualAddress;
+  readonly physical: number;
+  /** `flags`: node and zone in the upper bits. */
+  readonly flags: bigint;
+  /** Those of them that are set, without `PG_`. */
+  readonly names: readonly string[];
+  readonly mapping: bigint;
+  readonly index: bigint | undefined;
+  /** How many hold it; 0: it is free. */
+  readonly references: number;
+}
+
 /** `PGTY_slab`'s place in `page_type`; include/linux/page-flags.h since 6.12. */
 const TYPE_SHIFT = 24;
+
+/** `page.index`, by the names that it has had. */
+const INDEXES = ['index', '__folio_index'];
 
 /** The `struct page` of every page, in the array that x86-64 keeps at `vmemmap_base`. */
 export class PageArray {
@@ -22,6 +40,7 @@ export class PageArray {
   private readonly pageSize: bigint;
   private readonly entrySize: bigint;
   private readonly slabType: string;
+  private readonly flagNames: readonly (readonly [bit: bigint, name: string])[];
   private readonly isSlab: (page: Struct) => boolean;
 
   /** Throws EXH_NO_SYMBOL without `vmemmap_base`, EXH_NO_LAYOUT without types. */
@@ -32,6 +51,12 @@ export class PageArray {
     this.pageSize = BigInt(memory.physical.pageSize);
     this.entrySize = BigInt(types.requireStruct('page').size);
     this.slabType = types.struct('slab')?.field('slab_cache') === undefined ? 'page' : 'slab';
+    // Several names may stand for one bit; the first is what it is called first.
+    const named = new Map<bigint, string>();
+    for (const [name, bit] of types.enumeration('pageflags') ?? []) {
+      if (name.startsWith('PG_') && !named.has(bit)) named.set(bit, name.slice(3));
+    }
+    this.flagNames = [...named];
     const bit = types.enumeration('pageflags')?.get('PG_slab');
     const type = types.enumeration('pagetype')?.get('PGTY_slab');
     this.isSlab = (page) =>
@@ -45,12 +70,45 @@ export class PageArray {
     return this.view.struct('page', this.base + pfn * this.entrySize);
   }
 
+  /**
+   * What the kernel noted of the page that a physical address lies in; undefined outside memory.
+   * Throws memory's errors where the array is not in the dump.
+   */
+  facts(physical: number): PageFacts | undefined {
+    const pfn = BigInt(physical) / this.pageSize;
+    if (!this.isMemory(pfn)) return undefined;
+    const page = this.page(pfn);
+    const flags = page.big('flags');
+    return {
+      address: page.address,
+      physical: Number(pfn * this.pageSize),
+      flags,
+      names: this.flagNames.flatMap(([bit, name]) => (((flags >> bit) & 1n) === 1n ? [name] : [])),
+      mapping: page.big('mapping'),
+      index: INDEXES.filter((name) => page.has(name)).map((name) => page.big(name))[0],
+      references: page.int(page.has('_refcount.counter') ? '_refcount.counter' : '_refcount'),
+    };
+  }
+
+  /** The page that the address of a `struct page` in the array stands for, by its physical address. */
+  physicalOf(page: bigint): number | undefined {
+    const pfn = (page - this.base) / this.entrySize;
+    return page >= this.base && this.isMemory(pfn) ? Number(pfn * this.pageSize) : undefined;
+  }
+
+  /** The physical address that one of the direct map is for; undefined for any other address. */
+  ofDirectMap(address: bigint): number | undefined {
+    const { directMap } = this;
+    if (directMap === undefined || address < directMap) return undefined;
+    return this.isMemory((address - directMap) / this.pageSize) ? Number(address - directMap) : undefined;
+  }
+
   /** The object of a slab cache that an address of the direct map lies in; undefined for any other address. */
   slabObject(address: bigint): SlabObject | undefined {
     const { directMap, pageSize } = this;
-    if (directMap === undefined || address < directMap) return undefined;
-    const pfn = (address - directMap) / pageSize;
-    if (!this.isMemory(pfn)) return undefined;
+    const physical = this.ofDirectMap(address);
+    if (directMap === undefined || physical === undefined) return undefined;
+    const pfn = BigInt(physical) / pageSize;
     try {
       const head = this.head(this.page(pfn));
       if (!this.isSlab(head)) return undefined;
