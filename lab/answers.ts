@@ -65,6 +65,7 @@ const WALKS: readonly (readonly [name: string, command: string])[] = [
   ['ps-l', 'ps -l'],
   ['bt-a', 'bt -a'],
   ['bt', 'foreach bt'],
+  ['bt-FF', 'bt -FF 2'],
   ['mod', 'mod'],
   ['mount', 'mount'],
   ['net', 'net'],
@@ -84,6 +85,9 @@ const WALKS: readonly (readonly [name: string, command: string])[] = [
   ['vm', 'foreach user vm'],
   ['ps-t', 'ps -t'],
   ['sig', 'foreach sig'],
+  ['kmem-v', 'kmem -v'],
+  ['ps-a', 'ps -a'],
+  ['ps-r', 'ps -r'],
 ];
 
 /** Asked of thousands of tasks, crash takes minutes for the others. */

@@ -17,6 +17,8 @@ function ours(dump: LabDump, command: string, options: readonly string[]): strin
 /** Commands that print what crash prints, word by word. */
 const SAME: readonly (readonly [answer: string, command: string, ...options: string[]])[] = [
   ['ps', 'ps'],
+  ['ps-a', 'ps', '-a'],
+  ['ps-r', 'ps', '-r'],
   ['mount', 'mount'],
   ['kmem-s', 'kmem', '-s'],
   ['swap', 'swap'],
@@ -24,6 +26,7 @@ const SAME: readonly (readonly [answer: string, command: string, ...options: str
   ['runq', 'runq'],
   ['irq', 'irq'],
   ['timer', 'timer'],
+  ['bt-FF', 'bt', '2', '-F'],
 ];
 
 for (const dump of asked) {
@@ -42,6 +45,16 @@ for (const dump of asked) {
       assert.equal(found.length, expected.length);
     });
   }
+
+  const vmalloc = peerAnswer(dump, 'crash-kmem-v');
+  test(`${dump.title}: the areas of vmalloc are crash's`, { skip: vmalloc === undefined }, () => {
+    const expected = words(vmalloc ?? '').slice(1);
+    const found = ours(dump, 'kmem', ['-v']).slice(1);
+    assert.ok(expected.length > 50);
+    // Behind crash's columns exhume tells who asked for it.
+    const columns = (line: string): string => line.split(' ').slice(0, 6).join(' ');
+    assert.deepEqual(found.map(columns), expected.map(columns));
+  });
 
   // exhume adds paths and names where crash has none, and leaves out tasks that have nothing.
   for (const [name, pattern, least] of [

@@ -34,6 +34,7 @@ test('by default the task in which the kernel died', () => {
     confidence: 'unwound',
     replacedBy: null,
     registers: null,
+    words: null,
   });
 });
 
@@ -120,4 +121,38 @@ test('the answers are what the schema says', () => {
     assert.ok(valid, JSON.stringify(errors));
   }
   assert.equal(validator.Check({ ...buildBt(subject), tables: 7 }), false);
+});
+
+test('the words of frames go from one to the next, and have names', () => {
+  const report = buildBt(subject, { selectors: ['2'], words: true });
+  const frames = report.stacks[0]?.frames ?? [];
+  for (const [index, { words, sp }] of frames.entries()) {
+    const next = frames[index + 1];
+    if (next === undefined) continue;
+    assert.equal(words?.[0]?.slot, sp);
+    // The last one is where the caller goes on.
+    const last = words?.at(-1);
+    assert.deepEqual([last?.slot, last?.value], [next.slot, next.address]);
+    assert.equal(last?.symbol, `${next.symbol}+${next.offset}`);
+  }
+  assert.ok(frames.length > 3);
+  const lines = [...btText(report, PLAIN, { symbols: true })];
+  assert.match(lines.join('\n'), /^ {4}[0-9a-f]{16}: .*\bschedule\+\d+$/m);
+  assert.ok(Compile(BtSchema).Check(JSON.parse(JSON.stringify(report))));
+});
+
+test('an address in an object of the slab allocator is told with its cache', () => {
+  const report = buildBt(subject, { words: true });
+  const found = report.stacks[0]?.frames.flatMap(({ words }) => words ?? []) ?? [];
+  // The file that was written to: vfs_write() keeps it.
+  assert.ok(found.some(({ cache }) => cache === 'filp'));
+  assert.match([...btText(report, PLAIN, { symbols: true })].join('\n'), /\[ffff[0-9a-f]{12}:filp\]/);
+});
+
+test('the whole of a stack, and the text addresses of all of it', () => {
+  const [stack] = buildBt(subject, { selectors: ['2'], raw: true }).stacks;
+  assert.equal(stack?.raw?.length, 2048);
+  const count = (options: Parameters<typeof buildBt>[1]): number =>
+    buildBt(subject, { selectors: ['2'], ...options }).stacks[0]?.candidates?.length ?? 0;
+  assert.ok(count({ allTextAddresses: true }) > count({ textAddresses: true }));
 });

@@ -1,12 +1,15 @@
 import { hex } from '../bytes/address.js';
 import { type Damage, damageOf as damageFrom, ExhumeError, isExhumeError } from '../bytes/errors.js';
+import type { KernelView } from '../kernel/kernel-view.js';
+import { PageArray } from '../kernel/memory/pages.js';
 import type { StackCandidate, StackFrame } from '../kernel/stacks/frame.js';
+import { frameWords, type StackWord, stackWords } from '../kernel/stacks/stack-words.js';
 import { type Stacks, stacksOf, type TaskStack } from '../kernel/stacks/stacks.js';
 import type { SymbolHit } from '../kernel/symbols.js';
 import type { Task } from '../kernel/tasks/task.js';
 import { readTasks, type TaskList } from '../kernel/tasks/task-list.js';
 import { requireView } from './kernel-view.js';
-import type { BtReport, FrameReport, StackReport } from './schema/bt.js';
+import type { BtReport, FrameReport, StackReport, StackWordReport } from './schema/bt.js';
 import { type DebugFiles, sourceLines } from './source-lines.js';
 import type { Subject } from './subject.js';
 import { selectTasks } from './task-selection.js';
@@ -24,6 +27,12 @@ export interface BtOptions {
   readonly textAddresses?: boolean | undefined;
   /** With lines of source, from these. */
   readonly debugFiles?: DebugFiles | undefined;
+  /** Those of the whole stacks, also below where they were in use. */
+  readonly allTextAddresses?: boolean | undefined;
+  /** With the words of each frame. */
+  readonly words?: boolean | undefined;
+  /** With all words of the task's stack. */
+  readonly raw?: boolean | undefined;
 }
 
 /**
@@ -41,12 +50,19 @@ export function buildBt(subject: Subject, options: BtOptions = {}): BtReport {
   const frames = new FrameReports();
   /** Kept only where lines are asked for. */
   const asked = new Map<StackFrame, FrameReport>();
+  const describe = wordDescriber(view);
   const reports = tasks.flatMap((task) => {
     try {
       const stack = stacks.unwindTask(task.address);
       if (stack.end === 'lost') damage.push(lostStack(task, stack));
-      const candidates = options.textAddresses ? stacks.candidates(stack) : undefined;
-      const report = stackReport(task, stack, frames, { panicked: task.address === panicking, candidates });
+      const whole = options.allTextAddresses === true;
+      const candidates = options.textAddresses || whole ? stacks.candidates(stack, whole) : undefined;
+      const region = options.raw ? stacks.taskRegion(task.address) : undefined;
+      const raw = region && stackWords(view, region.start, region.end).map(describe);
+      const words = options.words
+        ? stack.frames.map((frame, index) => frameWords(view, frame, stack.frames[index + 1]).map(describe))
+        : undefined;
+      const report = stackReport(task, stack, frames, { panicked: task.address === panicking, candidates, words, raw });
       if (options.debugFiles !== undefined) {
         for (const [index, frame] of report.frames.entries()) asked.set(stack.frames[index] as StackFrame, frame);
       }
@@ -130,11 +146,19 @@ function lostStack({ pid }: Task, { problems }: TaskStack): Damage {
   return { code: 'EXH_BAD_STRUCTURE', part: `stack of pid ${pid}`, message };
 }
 
+interface StackDetails {
+  readonly panicked: boolean;
+  readonly candidates: readonly StackCandidate[] | undefined;
+  /** Of each frame. */
+  readonly words: readonly StackWordReport[][] | undefined;
+  readonly raw: StackWordReport[] | undefined;
+}
+
 function stackReport(
   { pid, address, cpu, comm }: Task,
   stack: TaskStack,
   frames: FrameReports,
-  { panicked, candidates }: { readonly panicked: boolean; readonly candidates: readonly StackCandidate[] | undefined },
+  { panicked, candidates, words, raw }: StackDetails,
 ): StackReport {
   return {
     pid,
@@ -145,7 +169,7 @@ function stackReport(
     panicked,
     start: stack.start,
     end: stack.end,
-    frames: stack.frames.map((frame) => frames.of(frame)),
+    frames: stack.frames.map((frame, index) => frames.of(frame, words?.[index] ?? null)),
     candidates:
       candidates?.map(({ slot, address: word, symbol, inFrame }) => ({
         slot: hex(slot),
@@ -153,7 +177,29 @@ function stackReport(
         ...symbolFields(symbol),
         inFrame,
       })) ?? null,
+    raw: raw ?? null,
     problems: [...stack.problems],
+  };
+}
+
+/** Says what a word of a stack is an address of. */
+function wordDescriber(view: KernelView): (word: StackWord) => StackWordReport {
+  const { symbols } = view.kernel;
+  let pages: PageArray | undefined;
+  try {
+    pages = new PageArray(view);
+  } catch (error) {
+    // Without it no object is told; the words themselves are there all the same.
+    if (!isExhumeError(error)) throw error;
+  }
+  return ({ slot, value }) => {
+    const hit = value === undefined ? undefined : symbols.at(value);
+    return {
+      slot: hex(slot),
+      value: hexOrNull(value),
+      symbol: hit === undefined ? null : `${hit.symbol.name}${hit.offset === 0 ? '' : `+${hit.offset}`}`,
+      cache: value === undefined || hit !== undefined ? null : (pages?.slabObject(value)?.cache ?? null),
+    };
   };
 }
 
@@ -167,7 +213,7 @@ class FrameReports {
   private readonly addresses = new Map<bigint, string>();
   private readonly registers = new Map<string, Map<bigint, RegisterReport>>();
 
-  of(frame: StackFrame): FrameReport {
+  of(frame: StackFrame, words: FrameReport['words']): FrameReport {
     return {
       kind: frame.kind,
       address: once(this.addresses, frame.address, hex),
@@ -179,6 +225,7 @@ class FrameReports {
       confidence: frame.confidence,
       replacedBy: frame.replacedBy ?? null,
       registers: frame.registers === undefined ? null : [...frame.registers].map(this.register),
+      words,
     };
   }
 

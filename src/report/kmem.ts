@@ -7,6 +7,7 @@ import { type MemoryUse, meminfoLines, readMemoryUse } from '../kernel/memory/me
 import { readSlabCaches, type SlabCache } from '../kernel/memory/slabs.js';
 import { readFreeLists, readZones, type Zone } from '../kernel/memory/zones.js';
 import { requireView } from './kernel-view.js';
+import { describeAddresses, vmallocAreas } from './kmem-address.js';
 import type { KmemReport, MemoryUseReport, SlabCacheReport, ZoneReport } from './schema/kmem.js';
 import type { Subject } from './subject.js';
 import { damageOf } from './words.js';
@@ -21,6 +22,10 @@ export interface KmemOptions {
   /** The free lists of the zones. */
   readonly free?: boolean | undefined;
   readonly statistics?: boolean | undefined;
+  /** The areas of vmalloc. */
+  readonly areas?: boolean | undefined;
+  /** Addresses or symbols of which to tell what they are; physical addresses, too. */
+  readonly addresses?: readonly string[];
 }
 
 /** How the kernel's memory was used. Throws EXH_NO_KERNEL, EXH_NO_LAYOUT. */
@@ -35,6 +40,8 @@ export function buildKmem(subject: Subject, options: KmemOptions = { use: true }
   const unmatched = names.filter((wanted) => !caches?.some((cache) => isNamed(cache, wanted)));
   const zones = options.zones || options.free ? zoneReports(view, options.free === true, found) : null;
   const statistics = options.statistics ? readVmStatistics(view, found) : null;
+  const areas = options.areas ? vmallocAreas(view, found) : null;
+  const addresses = describeAddresses(view, options.addresses ?? [], found);
   const damage = damageOf(subject, found);
   return {
     schema: 'exhume-kmem/1',
@@ -53,6 +60,8 @@ export function buildKmem(subject: Subject, options: KmemOptions = { use: true }
             node: counterList(statistics.node),
             events: counterList(statistics.events),
           },
+    areas,
+    addresses,
     unmatched,
     damage,
   };

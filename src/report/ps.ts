@@ -1,15 +1,20 @@
-import { hex } from '../bytes/address.js';
+import { hex, physicalAddress } from '../bytes/address.js';
+import type { Damage } from '../bytes/errors.js';
+import { attempt } from '../kernel/collect.js';
 import { clockIfAny } from '../kernel/interrupts/clock.js';
 import type { KernelView } from '../kernel/kernel-view.js';
 import { queueClocks } from '../kernel/scheduling/run-queue.js';
+import { readArguments, readLimits } from '../kernel/tasks/arguments.js';
 import { blockedSince } from '../kernel/tasks/blocked.js';
 import { policyName } from '../kernel/tasks/policy.js';
 import type { Task } from '../kernel/tasks/task.js';
 import { readTasks, type TaskList } from '../kernel/tasks/task-list.js';
 import { physicalPages, TaskMemoryReader } from '../kernel/tasks/task-memory.js';
+import { isAbsence } from './absence.js';
+import { orAbsence } from './inside.js';
 import { requireView } from './kernel-view.js';
 import type { PsReport, TaskName, TaskReport } from './schema/ps.js';
-import type { Subject } from './subject.js';
+import { requireMachine, type Subject } from './subject.js';
 import { selectTasks } from './task-selection.js';
 import { damageOf, hexOrNull } from './words.js';
 
@@ -25,6 +30,10 @@ export interface PsOptions {
   readonly cpus?: readonly number[] | undefined;
   /** The last to have run first. */
   readonly byLastRun?: boolean | undefined;
+  /** With the arguments and environment of their programs. */
+  readonly programs?: boolean | undefined;
+  /** With their resource limits. */
+  readonly limits?: boolean | undefined;
   readonly relation?: 'parents' | 'children' | 'threads' | undefined;
 }
 
@@ -40,7 +49,10 @@ export function buildPs(subject: Subject, options: PsOptions = {}): PsReport {
   const describe = describer(view, list);
   const reports = chosen.map(describe);
   if (options.byLastRun) reports.sort((a, b) => (b.lastRun ?? 0) - (a.lastRun ?? 0));
-  const damage = damageOf(subject, list.damage);
+  const found: Damage[] = [];
+  const programs = options.programs ? programsOf(subject, view, chosen) : [];
+  const limits = options.limits ? limitsOf(view, chosen, found) : [];
+  const damage = damageOf(subject, [...list.damage, ...found]);
   const unread = reports.filter((task) => task.memory === null).length;
   if (unread > 0) {
     const message = `of ${unread} tasks the memory descriptor could not be read`;
@@ -54,6 +66,8 @@ export function buildPs(subject: Subject, options: PsOptions = {}): PsReport {
     states: countStates(reports),
     relation: options.relation ?? null,
     relatives: options.relation === undefined ? [] : relatives(chosen, list, options.relation),
+    programs,
+    limits,
     unmatched,
     damage,
   };
@@ -124,6 +138,32 @@ function describer(view: KernelView, list: TaskList): (task: Task) => TaskReport
           : { nanoseconds: Math.max(0, Number(now - blocked.since)), basis: blocked.basis },
     };
   };
+}
+
+/** Memory of a program may be in swap, or filtered out: that is no damage. */
+function programsOf(subject: Subject, view: KernelView, tasks: readonly Task[]): PsReport['programs'] {
+  const machine = requireMachine(subject);
+  const { levels } = view.kernel.pageTable;
+  return tasks.map((task) => {
+    const of = taskName(task);
+    const found = orAbsence(() =>
+      readArguments(view, task, (root) => machine.pageTable(physicalAddress(root), levels)),
+    );
+    if (found === undefined) return { of, arguments: null, environment: null, absent: null };
+    return isAbsence(found)
+      ? { of, arguments: null, environment: null, absent: found.absent }
+      : { of, arguments: [...found.arguments], environment: [...found.environment], absent: null };
+  });
+}
+
+function limitsOf(view: KernelView, tasks: readonly Task[], damage: Damage[]): PsReport['limits'] {
+  const shown = (value: bigint | undefined): string | null => value?.toString() ?? null;
+  return tasks.map((task) => ({
+    of: taskName(task),
+    limits: (attempt(damage, `limits of pid ${task.pid}`, () => readLimits(view, task)) ?? []).map(
+      ({ name, current, maximum }) => ({ name, current: shown(current), maximum: shown(maximum) }),
+    ),
+  }));
 }
 
 export function taskName({ pid, address, cpu, comm }: Task): TaskName {

@@ -10,6 +10,10 @@ interface BtFlags {
   readonly active?: boolean;
   readonly all?: boolean;
   readonly textAddresses?: boolean;
+  readonly allTextAddresses?: boolean;
+  readonly frameWords?: boolean;
+  readonly frameSymbols?: boolean;
+  readonly raw?: boolean;
   readonly symbolOffsets?: boolean;
   readonly lines?: boolean;
   readonly debug?: string[];
@@ -30,6 +34,10 @@ export function defineBt(program: Command, session: Session): void {
     .addOption(new Option('-a, --active', 'what every CPU was running'))
     .addOption(new Option('--all', 'every task').conflicts(['cpu', 'active']))
     .option('-t, --text-addresses', 'every address of kernel code on the stacks; ? marks those that no frame has')
+    .option('-T, --all-text-addresses', 'the same of the whole stacks, also below where they were in use')
+    .option('-f, --frame-words', 'the words that each frame has on the stack')
+    .option('-F, --frame-symbols', 'the same, addresses of the kernel by name, of slab objects with their cache')
+    .option('-r, --raw', "all words of the task's stack")
     .option('-s, --symbol-offsets', 'functions with offsets')
     .option('-l, --lines', 'source file and line of every frame, from debug files of the same build')
     .addOption(
@@ -51,8 +59,12 @@ export function defineBt(program: Command, session: Session): void {
           all: options.all,
           textAddresses: options.textAddresses,
           debugFiles,
+          allTextAddresses: options.allTextAddresses,
+          words: options.frameWords || options.frameSymbols,
+          raw: options.raw,
         });
-        return { model, lines: (text) => btText(model, text, { offsets: options.symbolOffsets }) };
+        const style = { offsets: options.symbolOffsets, symbols: options.frameSymbols };
+        return { model, lines: (text) => btText(model, text, style) };
       });
     });
   example(command, 'exhume bt vmcore', 'where the kernel died');

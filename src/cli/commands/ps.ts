@@ -20,6 +20,10 @@ interface PsCommandOptions {
   readonly lastRun?: boolean;
   readonly sinceLastRun?: boolean;
   readonly summary?: boolean;
+  readonly arguments?: boolean;
+  readonly limits?: boolean;
+  /** `--no-header`. */
+  readonly header?: boolean;
 }
 
 /** `exhume ps`. */
@@ -43,10 +47,13 @@ export function definePs(program: Command, session: Session): void {
     .option('-p, --parents', 'the chain of parents of each task')
     .option('-c, --children', 'the children of each task')
     .option('-g, --threads', 'the threads of each group')
+    .option('-a, --arguments', 'the arguments and the environment of each task’s program')
+    .option('-r, --limits', 'the resource limits of each task')
     .option('-t, --times', 'run time, start time, time in user mode and in the kernel')
     .option('-l, --last-run', 'when each came onto a CPU last, the latest first')
     .option('-m, --since-last-run', 'the same as time that passed since')
     .option('-S, --summary', 'how many tasks are in which state')
+    .option('-H, --no-header', 'no line with the names of the columns')
     .action(async (file: string, selectors: string[]) => {
       const options = optionsOf<PsCommandOptions>(command);
       await session.answer(options, async () => {
@@ -60,6 +67,8 @@ export function definePs(program: Command, session: Session): void {
           active: options.active,
           policies: options.policy?.split(','),
           cpus: options.cpu,
+          programs: options.arguments,
+          limits: options.limits,
           byLastRun: options.lastRun === true || options.sinceLastRun === true,
           relation: options.parents
             ? 'parents'
@@ -69,7 +78,7 @@ export function definePs(program: Command, session: Session): void {
                 ? 'threads'
                 : undefined,
         });
-        return { model, lines: (text) => psText(model, styleOf(options), text) };
+        return { model, lines: (text) => psText(model, styleOf(options), text, options.header) };
       });
     });
   example(command, 'exhume ps vmcore', 'all tasks');
@@ -80,6 +89,8 @@ export function definePs(program: Command, session: Session): void {
 
 function styleOf(options: PsCommandOptions): PsStyle {
   if (options.summary) return 'summary';
+  if (options.arguments) return 'programs';
+  if (options.limits) return 'limits';
   if (options.times) return 'times';
   if (options.lastRun) return 'lastRun';
   if (options.sinceLastRun) return 'sinceLastRun';

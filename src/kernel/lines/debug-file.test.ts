@@ -59,7 +59,7 @@ for (const [file, answers] of [
   });
 }
 
-test('paths are absolute from DWARF 5 on, and before as the compiler was given them', () => {
+test('paths have the directory of the build in front from DWARF 5 on, and before they are as the compiler was given them', () => {
   const address = 0xffffffff81001000n;
   const file = (name: string) => open(read(name)).lines([address], sectionAddress).lines.get(address)?.file;
   assert.equal(file('v5.elf'), '/build/lines/lines.c');

@@ -39,8 +39,8 @@ const FORM_LINE_STRP = 0x1f;
 
 /**
  * The path of each file of a unit by its number; DWARF 5, 6.2.4.
- * Paths are absolute from DWARF 5 on. Before, what was compiled in place has its path relative to the directory of the
- * build, which a line table does not tell.
+ * From DWARF 5 on the directory of the build is in front, as the compiler was given it (a build that is to be reproduced is
+ * given a relative one). Before, a line table does not tell it.
  * Throws EXH_BAD_STRUCTURE.
  */
 export function fileNames(

@@ -3,6 +3,7 @@ import type { KernelView } from '../kernel-view.js';
 import type { Position, UnwindContext } from './position.js';
 import type { StackRegion } from './regions.js';
 import { isPlausible, isUserMode, readSavedRegisters, sizeOfSavedRegisters } from './registers.js';
+import { wordAt } from './stack-words.js';
 import type { KernelText } from './text.js';
 
 /**
@@ -84,12 +85,3 @@ export function* textWords(view: KernelView, text: KernelText, from: bigint, to:
 }
 
 const KERNEL_HALF = 1n << 63n;
-
-function wordAt(view: KernelView, address: bigint): bigint | undefined {
-  try {
-    return view.memory.u64(address);
-  } catch (error) {
-    if (isExhumeError(error)) return undefined;
-    throw error;
-  }
-}

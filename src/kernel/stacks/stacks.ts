@@ -111,8 +111,13 @@ export class Stacks {
     return { ...common, start: 'scan', ...this.fromScan(context) };
   }
 
-  /** Every word on the stacks of a task that is an address of kernel code, from where the walk began. */
-  candidates(stack: TaskStack): StackCandidate[] {
+  /** The stack that a task has for its work in the kernel; undefined when it has none any more. */
+  taskRegion(task: bigint): StackRegion | undefined {
+    return taskRegion(this.view.struct('task_struct', task), this.size);
+  }
+
+  /** Every word on the stacks of a task that is an address of kernel code, from where the walk began, or from their beginning. */
+  candidates(stack: TaskStack, whole = false): StackCandidate[] {
     const frames = new Set(stack.frames.map(({ slot }) => slot));
     const regions: StackRegion[] = [];
     const starts = new Map<StackRegion, bigint>();
@@ -122,12 +127,14 @@ export class Stacks {
       starts.set(region, slot !== undefined && slot >= region.start && slot < region.end ? slot : sp);
     }
     return regions.flatMap((region) =>
-      [...textWords(this.view, this.text, starts.get(region) ?? region.start, region.end)].map(({ slot, address }) => ({
-        slot: virtualAddress(slot),
-        address: virtualAddress(address),
-        symbol: this.text.at(address),
-        inFrame: frames.has(virtualAddress(slot)),
-      })),
+      [...textWords(this.view, this.text, (whole ? undefined : starts.get(region)) ?? region.start, region.end)].map(
+        ({ slot, address }) => ({
+          slot: virtualAddress(slot),
+          address: virtualAddress(address),
+          symbol: this.text.at(address),
+          inFrame: frames.has(virtualAddress(slot)),
+        }),
+      ),
     );
   }
 

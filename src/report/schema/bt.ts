@@ -7,6 +7,17 @@ const SymbolFields = {
   module: nullable(Type.String(), 'The module that it belongs to, and null for the kernel itself'),
 };
 
+export const StackWordSchema = Type.Object(
+  {
+    slot: Hex('Where it stands'),
+    value: nullable(Hex('64-bit value'), 'null where the dump does not hold it'),
+    symbol: nullable(Type.String(), 'What of the kernel it is the address of: schedule+21'),
+    cache: nullable(Type.String(), 'The slab cache of the object that it is an address in'),
+  },
+  { description: 'A word of a stack' },
+);
+export type StackWordReport = Static<typeof StackWordSchema>;
+
 export const FrameSchema = Type.Object(
   {
     kind: Type.Union([Type.Literal('call'), Type.Literal('interrupted'), Type.Literal('user')], {
@@ -40,6 +51,9 @@ export const FrameSchema = Type.Object(
       [Type.Array(Type.Object({ name: Text('Lower-case assembler name'), value: Hex('64-bit value') })), Type.Null()],
       { description: 'Of what was interrupted and of user mode; null for calls' },
     ),
+    words: Type.Union([Type.Array(StackWordSchema), Type.Null()], {
+      description: 'What it has on the stack, from sp to the return address of its caller; null unless asked for',
+    }),
   },
   { description: 'One frame, the innermost first' },
 );
@@ -78,6 +92,9 @@ export const StackSchema = Type.Object(
     frames: Type.Array(FrameSchema),
     candidates: Type.Union([Type.Array(CandidateSchema), Type.Null()], {
       description: 'Every address of kernel code on its stacks; null unless asked for',
+    }),
+    raw: Type.Union([Type.Array(StackWordSchema), Type.Null()], {
+      description: "The whole of the task's stack; null unless asked for",
     }),
     problems: Type.Array(Type.String(), { description: 'Why some of it was guessed, or could not be followed' }),
   },

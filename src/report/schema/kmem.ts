@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox';
 import { Count, document, Hex, nullable, Text } from './common.js';
+import { TaskNameSchema } from './ps.js';
 
 const Pages = (description: string) => nullable(Count('Pages'), description);
 
@@ -83,11 +84,57 @@ export const StatisticsSchema = Type.Object({
 });
 export type StatisticsReport = Static<typeof StatisticsSchema>;
 
+export const VmallocAreaSchema = Type.Object(
+  {
+    area: Hex('Address of its struct vmap_area'),
+    vm: nullable(Hex('Address'), 'Of its struct vm_struct'),
+    start: Hex('Its first address'),
+    end: Hex('The first address after it'),
+    caller: nullable(Type.String(), 'Who asked for it'),
+  },
+  { description: 'An area of vmalloc' },
+);
+export type VmallocAreaReport = Static<typeof VmallocAreaSchema>;
+
+export const AddressSchema = Type.Object(
+  {
+    address: Hex('What was asked for'),
+    symbol: nullable(Type.String(), 'The symbol that it lies in'),
+    task: nullable(TaskNameSchema, 'The task whose task_struct or kernel stack it lies in'),
+    stack: Type.Boolean({ description: "It lies on that task's stack" }),
+    object: nullable(
+      Type.Object({
+        cache: Text('Name of the slab cache'),
+        start: Hex('Where the object begins'),
+        size: Count('Bytes that it takes'),
+      }),
+      'The object of the slab allocator that it lies in, used or free',
+    ),
+    area: nullable(VmallocAreaSchema, 'The area of vmalloc that it lies in'),
+    page: nullable(
+      Type.Object({
+        page: Hex('Address of its struct page'),
+        physical: Hex('Its physical address'),
+        mapping: Hex('Of a file or of anonymous memory; other things for pages of other kinds'),
+        index: nullable(Hex('Index'), 'Where in that, in pages'),
+        references: Type.Integer({ description: 'How many hold it; 0: it is free' }),
+        flags: Hex('With node and zone in the upper bits'),
+        names: Type.Array(Type.String(), { description: 'Of the flags that are set' }),
+      }),
+      'The page of memory that it lies in, or whose struct page it is',
+    ),
+  },
+  { description: 'What an address is' },
+);
+export type AddressReport = Static<typeof AddressSchema>;
+
 export const KmemSchema = document('exhume-kmem/1', 'Kernel memory (exhume kmem --json)', {
   memory: Type.Union([MemoryUseSchema, Type.Null()], { description: 'With -i, or without any option' }),
   slabs: Type.Union([Type.Array(SlabCacheSchema), Type.Null()], { description: 'With -s: the newest first' }),
   zones: Type.Union([Type.Array(ZoneSchema), Type.Null()], { description: 'With -z and -f' }),
   statistics: Type.Union([StatisticsSchema, Type.Null()], { description: 'With -V' }),
+  areas: Type.Union([Type.Array(VmallocAreaSchema), Type.Null()], { description: 'With -v' }),
+  addresses: Type.Array(AddressSchema, { description: 'What each address is that was asked for' }),
   unmatched: Type.Array(Type.String(), { description: 'Names that no slab cache has' }),
 });
 export type KmemReport = Static<typeof KmemSchema>;

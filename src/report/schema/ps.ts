@@ -77,6 +77,28 @@ export const PsSchema = document('exhume-ps/1', 'Tasks (exhume ps --json)', {
     }),
     { description: 'With -p, -c or -g: for each task above' },
   ),
+  programs: Type.Array(
+    Type.Object({
+      of: TaskNameSchema,
+      arguments: nullable(Type.Array(Type.String()), 'What it was started with; null for kernel threads, too'),
+      environment: nullable(Type.Array(Type.String()), 'NAME=VALUE'),
+      absent: nullable(Type.String(), 'Why they could not be read'),
+    }),
+    { description: 'With -a: of each task above, as its own memory has them' },
+  ),
+  limits: Type.Array(
+    Type.Object({
+      of: TaskNameSchema,
+      limits: Type.Array(
+        Type.Object({
+          name: Text('Without RLIMIT_'),
+          current: nullable(Type.String(), 'Decimal; null: unlimited'),
+          maximum: nullable(Type.String(), 'Decimal; null: unlimited'),
+        }),
+      ),
+    }),
+    { description: 'With -r: the resource limits of each task above' },
+  ),
   unmatched: Type.Array(Type.String(), { description: 'Selectors that no task matches' }),
 });
 export type PsReport = Static<typeof PsSchema>;

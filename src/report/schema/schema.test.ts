@@ -7,7 +7,7 @@ import { buildInfo } from '../info.js';
 import { buildLog } from '../log.js';
 import { buildRd } from '../rd.js';
 import { buildRegs } from '../regs.js';
-import { buildReport } from '../report.js';
+import { buildReport, buildSignature } from '../report.js';
 import type { Subject } from '../subject.js';
 import { buildSym, buildSymbolList } from '../sym.js';
 import { buildVtop } from '../vtop.js';
@@ -23,6 +23,8 @@ const outputs: [name: keyof typeof SCHEMAS, what: string, output: unknown][] = [
   ['report', 'the sample', buildReport(sample, { bytes, logLines: 20 })],
   ['report', 'no kernel', buildReport(noKernel, { bytes, logLines: 20 })],
   ['report', 'nothing but a file', buildReport(nothing, { bytes, logLines: 20 })],
+  ['signature', 'the sample', buildSignature(sample)],
+  ['signature', 'no kernel', buildSignature(noKernel)],
   ['info', 'the sample', buildInfo(sample, { bytes })],
   ['info', 'field by field', buildInfo(sample, { bytes, raw: true })],
   ['info', 'nothing but a file', buildInfo(nothing, { bytes })],

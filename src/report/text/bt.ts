@@ -1,9 +1,11 @@
-import type { BtReport, FrameReport, StackReport } from '../schema/bt.js';
+import type { BtReport, FrameReport, StackReport, StackWordReport } from '../schema/bt.js';
 import { digits16, Page, printable, type TextOptions } from './page.js';
 
 export interface BtTextOptions {
   /** Functions with offsets, as crash's `bt -s`. */
   readonly offsets?: boolean | undefined;
+  /** Words of stacks as what they are the address of. */
+  readonly symbols?: boolean | undefined;
 }
 
 /** Stacks as crash's `bt` lays them out, with a word beside what is guessed. */
@@ -16,6 +18,10 @@ export function* btText(
   for (const [index, stack] of stacks.entries()) {
     if (index > 0) yield '';
     yield heading(page, stack);
+    if (stack.raw !== null) {
+      yield* wordLines(stack.raw, { symbols: true, caches: options.symbols ?? false }, '');
+      continue;
+    }
     yield* stack.candidates === null ? frames(page, stack, options) : candidates(page, stack);
     if (stack.candidates === null && stack.frames[0]?.kind === 'user') {
       yield page.paint.dim('    (in user mode: the kernel stack is empty)');
@@ -48,6 +54,7 @@ function* frames(page: Page, stack: StackReport, options: BtTextOptions): Genera
       yield `    [exception RIP: ${functionOf(frame, true)}]${remarks(page, frame)}`;
       yield* source(frame);
       yield* registers(frame);
+      yield* wordLines(frame.words ?? [], options);
       if (on === null) on = label(frame);
       continue;
     }
@@ -55,12 +62,34 @@ function* frames(page: Page, stack: StackReport, options: BtTextOptions): Genera
     const head = `${`#${number++}`.padStart(3)} [${digits16(frame.slot ?? frame.sp)}]`;
     yield `${head} ${functionOf(frame, options.offsets ?? false)} at ${digits16(frame.address)}${remarks(page, frame)}`;
     yield* source(frame);
+    yield* wordLines(frame.words ?? [], options);
   }
 }
 
 /** As crash's `bt -l`. */
 function* source({ line }: FrameReport): Generator<string> {
   if (line !== null) yield `    ${printable(line.file)}: ${line.line}`;
+}
+
+interface WordStyle {
+  readonly symbols?: boolean | undefined;
+  readonly caches?: boolean | undefined;
+}
+
+/** Two words to a line, as crash has them. */
+function* wordLines(words: readonly StackWordReport[], style: WordStyle, indent = '    '): Generator<string> {
+  for (let index = 0; index < words.length; index += 2) {
+    const [first, second] = words.slice(index, index + 2);
+    if (first === undefined) return;
+    const pair = [first, ...(second === undefined ? [] : [second])].map((word) => wordText(word, style));
+    yield `${indent}${digits16(first.slot)}: ${pair.map((text) => text.padEnd(16)).join(' ')}`.trimEnd();
+  }
+}
+
+function wordText({ value, symbol, cache }: StackWordReport, { symbols, caches = symbols }: WordStyle): string {
+  if (value === null) return '(not there)';
+  if (symbols && symbol !== null) return printable(symbol);
+  return caches && cache !== null ? `[${digits16(value)}:${printable(cache)}]` : digits16(value);
 }
 
 /** The task's own stack has no line of its own. */

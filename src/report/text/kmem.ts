@@ -1,4 +1,12 @@
-import type { KmemReport, MemoryUseReport, SlabCacheReport, StatisticsReport, ZoneReport } from '../schema/kmem.js';
+import type {
+  AddressReport,
+  KmemReport,
+  MemoryUseReport,
+  SlabCacheReport,
+  StatisticsReport,
+  VmallocAreaReport,
+  ZoneReport,
+} from '../schema/kmem.js';
 import { columns } from './columns.js';
 import { digits16, printable } from './page.js';
 
@@ -11,6 +19,8 @@ export function* kmemText(model: KmemReport, style: MemoryStyle): Generator<stri
   if (model.slabs !== null) parts.push(slabTable(model.slabs));
   if (model.statistics !== null) parts.push(statisticsLists(model.statistics));
   if (model.zones !== null) parts.push(zoneLists(model.zones));
+  if (model.areas !== null) parts.push(areaTable(model.areas));
+  parts.push(...model.addresses.map(addressLines));
   for (const [index, part] of parts.entries()) {
     if (index > 0) yield '';
     yield* part;
@@ -123,6 +133,40 @@ function* zoneLists(zones: readonly ZoneReport[]): Generator<string> {
       yield* freeTable(zone.freeLists);
     }
   }
+}
+
+function* areaTable(areas: readonly VmallocAreaReport[]): Generator<string> {
+  yield '   VMAP_AREA         VM_STRUCT                 ADDRESS RANGE                SIZE    CALLER';
+  for (const { area, vm, start, end, caller } of areas) {
+    const size = String(BigInt(end) - BigInt(start)).padStart(8);
+    const range = `${digits16(start)} - ${digits16(end)}`;
+    const of = vm === null ? ' '.repeat(16) : digits16(vm);
+    yield `${digits16(area)}  ${of}  ${range} ${size}${caller === null ? '' : `  ${printable(caller)}`}`;
+  }
+}
+
+function* addressLines({ address, symbol, task, stack, object, area, page }: AddressReport): Generator<string> {
+  yield `${digits16(address)}`;
+  if (symbol !== null) yield `  SYMBOL: ${printable(symbol)}`;
+  if (task !== null)
+    yield `  ${stack ? 'STACK OF' : 'TASK'}: PID ${task.pid}  "${printable(task.comm)}"  ${digits16(task.task)}`;
+  if (object !== null) {
+    yield `  SLAB OBJECT: ${digits16(object.start)} of ${printable(object.cache)}, ${object.size} bytes each`;
+  }
+  if (area !== null) yield* areaTable([area]);
+  if (page !== null) {
+    yield '      PAGE         PHYSICAL      MAPPING       INDEX CNT FLAGS';
+    yield [
+      digits16(page.page),
+      page.physical.slice(2).padStart(10),
+      page.mapping === '0x0' ? '0'.padStart(16) : digits16(page.mapping),
+      (page.index ?? '0x?').slice(2).padStart(8),
+      String(page.references).padStart(2),
+      `${page.flags.slice(2)}${page.names.length === 0 ? '' : ` ${page.names.join(',')}`}`,
+    ].join(' ');
+  }
+  const known = [symbol, task, object, area, page].some((part) => part !== null);
+  if (!known) yield '  nothing of the kernel’s that is known';
 }
 
 function* freeTable(lists: NonNullable<ZoneReport['freeLists']>): Generator<string> {

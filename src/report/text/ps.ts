@@ -3,21 +3,23 @@ import { humanDuration, Page, printable, type TextOptions } from './page.js';
 import { clockTime, elapsed, taskHeader } from './task.js';
 
 /** How `ps` lays its answer out; crash's options. */
-export type PsStyle = 'table' | 'stack' | 'times' | 'lastRun' | 'sinceLastRun' | 'summary';
+export type PsStyle = 'table' | 'stack' | 'times' | 'lastRun' | 'sinceLastRun' | 'summary' | 'programs' | 'limits';
 
-export function* psText(model: PsReport, style: PsStyle, options: TextOptions): Generator<string> {
+/** @param headed with the names of the columns */
+export function* psText(model: PsReport, style: PsStyle, options: TextOptions, headed = true): Generator<string> {
   if (model.relation !== null) yield* relatives(model);
   else if (style === 'summary') yield* summary(model);
   else if (style === 'times') yield* times(model);
   else if (style === 'lastRun' || style === 'sinceLastRun') yield* lastRuns(model, style);
-  else yield* table(model, style === 'stack', new Page(options));
+  else if (style === 'programs') yield* programs(model);
+  else if (style === 'limits') yield* limits(model);
+  else yield* table(model, style === 'stack', new Page(options), headed);
   for (const selector of model.unmatched) yield `no task is ${printable(selector)}`;
 }
 
-function* table({ tasks }: PsReport, stack: boolean, page: Page): Generator<string> {
-  yield page.paint.bold(
-    `      PID    PPID  CPU       ${stack ? 'KSTACKP' : 'TASK   '}     ST  %MEM      VSZ      RSS  COMM`,
-  );
+function* table({ tasks }: PsReport, stack: boolean, page: Page, headed: boolean): Generator<string> {
+  const head = `      PID    PPID  CPU       ${stack ? 'KSTACKP' : 'TASK   '}     ST  %MEM      VSZ      RSS  COMM`;
+  if (headed) yield page.paint.bold(head);
   for (const task of tasks) {
     const line = tableLine(task, stack);
     yield task.state.letter === 'D' ? page.paint.yellow(line) : line;
@@ -67,6 +69,38 @@ function* lastRuns({ tasks }: PsReport, style: PsStyle): Generator<string> {
 
 function* summary({ states }: PsReport): Generator<string> {
   for (const { code, count } of states) yield `  ${code}: ${count}`;
+}
+
+function* programs({ programs: tasks }: PsReport): Generator<string> {
+  for (const { of, arguments: words, environment, absent } of tasks) {
+    yield taskHeader(of);
+    if (words === null) {
+      yield absent === null ? 'ps: no user stack' : `(not to be had: ${printable(absent)})`;
+    } else {
+      yield `ARG: ${words.map(printable).join(' ')}`;
+      const [first = '', ...others] = environment ?? [];
+      yield `ENV: ${printable(first)}`;
+      for (const other of others) yield `     ${printable(other)}`;
+    }
+    yield '';
+  }
+}
+
+function* limits({ limits: tasks }: PsReport): Generator<string> {
+  for (const { of, limits: all } of tasks) {
+    yield taskHeader(of);
+    yield `${'RLIMIT'.padStart(12)}   ${centred('CURRENT')}   ${centred('MAXIMUM')}`.trimEnd();
+    for (const { name, current, maximum } of all) {
+      yield `${name.padStart(12)}   ${centred(current ?? UNLIMITED)}   ${centred(maximum ?? UNLIMITED)}`.trimEnd();
+    }
+    yield '';
+  }
+}
+
+const UNLIMITED = '(unlimited)';
+
+function centred(text: string): string {
+  return text.padStart(Math.floor((UNLIMITED.length + text.length) / 2)).padEnd(UNLIMITED.length);
 }
 
 function* relatives({ relation, relatives: groups }: PsReport): Generator<string> {
