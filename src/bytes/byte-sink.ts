@@ -11,6 +11,11 @@ export interface ByteSink {
    * Throws EXH_NO_SPACE when the medium is full, EXH_IO when it fails otherwise.
    */
   write(offset: number, bytes: Uint8Array): void;
+  /**
+   * Puts zeros at an offset, where nothing was written before: a hole, where the medium has holes.
+   * Throws as `write`.
+   */
+  zeros(offset: number, size: number): void;
   /** Makes it at least `size` bytes long, so that it may end in a hole. Throws as `write`. */
   extend(size: number): void;
 }
@@ -33,6 +38,10 @@ export class MemorySink implements ByteSink, AppendSink {
   write(offset: number, bytes: Uint8Array): void {
     this.extend(offset + bytes.length);
     this.buffer.set(bytes, offset);
+  }
+
+  zeros(offset: number, size: number): void {
+    this.extend(offset + size);
   }
 
   append(bytes: Uint8Array): void {

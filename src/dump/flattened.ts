@@ -22,7 +22,7 @@ export const FLATTENED_RECORD = structTable('makedumpfile_data_header', 16, {
 
 const SIGNATURE = bytesOf('makedumpfile\0\0\0\0');
 /** The header is padded to this (MAX_SIZE_MDF_HEADER). */
-const HEADER_SIZE = 4096;
+export const FLATTENED_HEADER_SIZE = 4096;
 /** Record headers are looked for in windows of this size, as long as records are shorter. */
 const WINDOW = 64 * 1024;
 /** Writers' records have some kilobytes: a file may have this many, and more only while they have 256 bytes on average. */
@@ -132,13 +132,13 @@ function readRecords(source: ByteSource, damage: DamageLog): Records {
   const view = viewOf(header);
   let windowAt = 0;
   let windowLength = 0;
-  let at = HEADER_SIZE;
+  let at = FLATTENED_HEADER_SIZE;
   let ended = false;
   const highest = BigInt(source.size) * BigInt(MOST_TIMES) + BigInt(MOST_BEYOND);
   const most = Math.max(MANY_RECORDS, Math.floor(source.size / 256));
   while (at + FLATTENED_RECORD.size <= source.size) {
     if (at < windowAt || at + FLATTENED_RECORD.size > windowAt + windowLength) {
-      const short = columns.count === 0 || (at - HEADER_SIZE) / columns.count < WINDOW / 2;
+      const short = columns.count === 0 || (at - FLATTENED_HEADER_SIZE) / columns.count < WINDOW / 2;
       windowAt = at;
       windowLength = source.read(at, header.subarray(0, short ? WINDOW : FLATTENED_RECORD.size));
       if (windowLength < FLATTENED_RECORD.size) break;

@@ -1,6 +1,8 @@
+import { bytesOf } from '../bytes/search.js';
 import { viewOf } from '../bytes/struct-table.js';
 import type { Note } from './container.js';
 import type { DamageLog } from './damage-log.js';
+import type { WrittenNote } from './description.js';
 
 /** n_namesz, n_descsz, n_type: three 32-bit words in the file's byte order, alike in 32- and 64-bit files. */
 const HEADER_SIZE = 12;
@@ -62,6 +64,33 @@ export function parseNotes(bytes: Uint8Array, base: number, littleEndian: boolea
 /** The text of the VMCOREINFO note, if there is one; the last one, should there be several. */
 export function vmcoreinfoOf(notes: readonly Note[]): Uint8Array | undefined {
   return notes.findLast((note) => note.name === 'VMCOREINFO')?.description;
+}
+
+/** Notes as bytes, and where each note's description begins in them. Little-endian. */
+export function serializeNotes(notes: readonly WrittenNote[]): {
+  readonly bytes: Uint8Array;
+  readonly descriptionsAt: readonly number[];
+} {
+  const names = notes.map(({ name }) => bytesOf(`${name}\0`));
+  const descriptionsAt: number[] = [];
+  let size = 0;
+  notes.forEach(({ description }, i) => {
+    descriptionsAt.push(size + HEADER_SIZE + align4(names[i]?.length ?? 0));
+    size = (descriptionsAt[i] as number) + align4(description.length);
+  });
+  const bytes = new Uint8Array(size);
+  const view = viewOf(bytes);
+  notes.forEach(({ type, description }, i) => {
+    const name = names[i] as Uint8Array;
+    const descriptionAt = descriptionsAt[i] as number;
+    const at = descriptionAt - align4(name.length) - HEADER_SIZE;
+    view.setUint32(at, name.length, true);
+    view.setUint32(at + 4, description.length, true);
+    view.setUint32(at + 8, type, true);
+    bytes.set(name, at + HEADER_SIZE);
+    bytes.set(description, descriptionAt);
+  });
+  return { bytes, descriptionsAt };
 }
 
 function noteName(bytes: Uint8Array): string {

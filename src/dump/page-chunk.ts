@@ -29,3 +29,30 @@ export function partOfChunk(chunk: PageChunk, from: number, to: number): PageChu
     data: chunk.data.subarray(bytes(from), bytes(to)),
   };
 }
+
+/** Pages with consecutive numbers that are alike in this: they all are zeros, or all have bytes. */
+export interface PlainRun {
+  /** Of the first page. */
+  readonly pfn: number;
+  readonly pages: number;
+  /** The bytes of them all; undefined for zeros. */
+  readonly data: Uint8Array | undefined;
+}
+
+/** A chunk of pages that are not compressed, as runs. Throws Error for a compressed page, which has no place there. */
+export function* plainRuns({ pfns, sizes, flags, data }: PageChunk, pageSize: number): Generator<PlainRun> {
+  let at = 0;
+  for (let i = 0; i < pfns.length; ) {
+    const pfn = pfns[i] as number;
+    const zero = flags[i] === ZERO_PAGE;
+    const size = zero ? 0 : pageSize;
+    const first = i;
+    do {
+      if (sizes[i] !== size || (!zero && flags[i] !== 0)) throw new Error(`page ${pfns[i]} is compressed`);
+      i++;
+    } while (i < pfns.length && (flags[i] === ZERO_PAGE) === zero && pfns[i] === pfn + i - first);
+    const pages = i - first;
+    yield { pfn, pages, data: zero ? undefined : data.subarray(at, at + pages * pageSize) };
+    at += pages * size;
+  }
+}

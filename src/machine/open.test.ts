@@ -3,9 +3,9 @@ import { describe, it } from 'node:test';
 import { hex } from '../bytes/address.js';
 import { isExhumeError } from '../bytes/errors.js';
 import type { Container, Note } from '../dump/container.js';
+import { SparseMemory } from '../dump/testing/sparse-memory.js';
 import { openMachine } from './open.js';
 import { containerOf, loadFixture, loadKernelFixture } from './testing/node.js';
-import { SparseMemory } from './testing/sparse-memory.js';
 
 /** A fixture's container with some parts changed. */
 function changed(name: string, parts: Partial<Container>): Container {

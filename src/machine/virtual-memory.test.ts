@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type PhysicalAddress, physicalAddress, type VirtualAddress, virtualAddress } from '../bytes/address.js';
 import { isExhumeError } from '../bytes/errors.js';
+import { SparseMemory } from '../dump/testing/sparse-memory.js';
 import { LinearMemory } from './linear-memory.js';
-import { SparseMemory } from './testing/sparse-memory.js';
 
 const BASE = 0xffff_ffff_8000_0000n;
 

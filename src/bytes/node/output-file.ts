@@ -27,6 +27,9 @@ const unfinished = new Set<OutputFile>();
  * (`NAME.exhume-partial-…`): a full disk, an error or kill -9 leave an older file of that name as it was.
  */
 export class OutputFile implements ByteSink {
+  /** It is to be at least this long: what is not written up to there is a hole. */
+  private size = 0;
+
   private constructor(
     /** As the user named it. */
     readonly name: string,
@@ -63,12 +66,12 @@ export class OutputFile implements ByteSink {
     }
   }
 
+  zeros(offset: number, size: number): void {
+    this.extend(offset + size);
+  }
+
   extend(size: number): void {
-    try {
-      if (fstatSync(this.descriptor).size < size) ftruncateSync(this.descriptor, size);
-    } catch (error) {
-      throw outputError(this.name, `extend to ${size} bytes`, error);
-    }
+    this.size = Math.max(this.size, size);
   }
 
   /**
@@ -77,6 +80,7 @@ export class OutputFile implements ByteSink {
    */
   commit(): void {
     try {
+      if (fstatSync(this.descriptor).size < this.size) ftruncateSync(this.descriptor, this.size);
       fsyncSync(this.descriptor);
       renameSync(this.temporary, this.target);
     } catch (error) {

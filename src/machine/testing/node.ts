@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { unzlibSync } from 'fflate';
 import type { Container, Note } from '../../dump/container.js';
+import { SparseMemory } from '../../dump/testing/sparse-memory.js';
 import type { CpuMode } from '../machine.js';
-import { SparseMemory } from './sparse-memory.js';
 
 /** CPUs' notes, and where there is a kernel all pages of its page tables, cut from a dump of a real machine. */
 export interface Fixture {

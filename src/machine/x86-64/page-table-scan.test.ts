@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { hex, physicalAddress } from '../../bytes/address.js';
+import { SparseMemory, TableWriter } from '../../dump/testing/sparse-memory.js';
 import { Random } from '../../testing/random.js';
 import type { JudgedRoot } from '../machine.js';
 import { KERNELS, loadKernelFixture } from '../testing/node.js';
-import { SparseMemory, TableWriter } from '../testing/sparse-memory.js';
 import { readCpus, rootsOf } from './cpus.js';
 import { judgeRoot, scanForRoots } from './page-table-scan.js';
 

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { physicalAddress, type VirtualAddress, virtualAddress } from '../../bytes/address.js';
 import { isExhumeError } from '../../bytes/errors.js';
+import { SparseMemory, TableWriter } from '../../dump/testing/sparse-memory.js';
 import { Random } from '../../testing/random.js';
 import type { Mapping } from '../machine.js';
 import { KERNELS, loadKernelFixture } from '../testing/node.js';
-import { SparseMemory, TableWriter } from '../testing/sparse-memory.js';
 import { kernelRoots, X86PageTable } from './paging.js';
 
 const P = 0x1n;

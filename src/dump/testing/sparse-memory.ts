@@ -1,11 +1,5 @@
 import type { Pfn, PhysicalAddress } from '../../bytes/address.js';
-import {
-  joinRanges,
-  type MissingState,
-  type PageState,
-  PhysicalMemory,
-  type PhysicalRange,
-} from '../../dump/memory.js';
+import { joinRanges, type MissingState, type PageState, PhysicalMemory, type PhysicalRange } from '../memory.js';
 
 /** Physical memory out of a few pages; all others are absent. */
 export class SparseMemory extends PhysicalMemory {
