@@ -74,7 +74,8 @@ export class ElfWriter implements DumpWriter {
         p_paddr: load.pfn * pageSize,
         p_filesz: load.pagesInFile * pageSize,
         p_memsz: load.pagesInMemory * pageSize,
-        p_align: BigInt(pageSize),
+        // As in /proc/vmcore: crash takes an aligned segment with another value for one of netdump's files.
+        p_align: 0n,
       });
     }
     batch.flush();

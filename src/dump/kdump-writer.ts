@@ -46,9 +46,11 @@ export class KdumpWriter implements DumpWriter {
     const { pageSize } = description;
     const notes = serializeNotes(description.notes).bytes;
     const place = kdumpPlace(pageSize, selection.described.length, notes);
-    sink.write(0, kdumpHeaders(description, place, this.options));
-    sink.write(place.notesAt, notes);
     const bitmapsAt = (1 + place.subHeaderBlocks) * pageSize;
+    const head = new Uint8Array(bitmapsAt);
+    head.set(kdumpHeaders(description, place, this.options));
+    head.set(notes, place.notesAt);
+    sink.write(0, head);
     const bitmapBytes = (place.bitmapBlocks / 2) * pageSize;
     this.writeBitmap(bitmapsAt, bitmapBytes, selection.described);
     this.writeBitmap(bitmapsAt + bitmapBytes, bitmapBytes, selection.written);

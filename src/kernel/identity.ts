@@ -1,6 +1,7 @@
 import type { VirtualAddress } from '../bytes/address.js';
 import { type Damage, damageOf, isExhumeError } from '../bytes/errors.js';
 import { viewOf } from '../bytes/struct-table.js';
+import type { UtsName } from '../dump/description.js';
 import type { VirtualMemory } from '../machine/virtual-memory.js';
 import type { Layouts } from './layouts.js';
 import type { SymbolTable } from './symbols.js';
@@ -66,13 +67,21 @@ export function readBanner({ memory, symbols }: Pick<KernelSource, 'memory' | 's
   return banner.startsWith('Linux version ') ? banner.trimEnd() : undefined;
 }
 
-function readUts({ memory, symbols, layouts }: KernelSource): { nodename: string; release: string } | undefined {
+/** `init_uts_ns.name`: what `uname -a` says outside containers; undefined when this kernel's cannot be found. */
+export function readUts({ memory, symbols, layouts }: KernelSource): UtsName | undefined {
   const namespace = symbols.address('init_uts_ns');
   const name = layouts.offset('uts_namespace', 'name');
   if (namespace === undefined || name === undefined) return undefined;
   const field = (index: bigint): string =>
     memory.string(namespace + BigInt(name) + index * UTS_LENGTH, Number(UTS_LENGTH));
-  return { nodename: field(1n), release: field(2n) };
+  return {
+    sysname: field(0n),
+    nodename: field(1n),
+    release: field(2n),
+    version: field(3n),
+    machine: field(4n),
+    domainname: field(5n),
+  };
 }
 
 function readCommandLine({ memory, symbols }: KernelSource): string | undefined {

@@ -97,26 +97,47 @@ function runs({ kernel }: KernelView, cpu: Cpu): boolean | undefined {
 }
 
 const NT_PRSTATUS = 1;
+/** `CORE` and its NUL. */
+const NOTE_NAME_SIZE = 5;
+/** In bytes: 336 on x86-64, 392 on arm64. */
+const LARGEST_PRSTATUS = 4096;
 /** Where `pr_reg` is in `struct elf_prstatus` of 64-bit machines; include/uapi/linux/elfcore.h. */
 const PR_REG = 112n;
 
-/** `crash_save_cpu()` fills a note for each CPU in the per-CPU area that `crash_notes` points at; kernel/crash_core.c. */
+/** The registers that `crash_save_cpu()` saved of a CPU when the kernel died, if it did. */
 function savedNote(view: KernelView, cpu: number): RegisterSet | undefined {
   try {
-    const variable = view.kernel.symbols.address('crash_notes');
-    if (variable === undefined) return undefined;
-    const area = view.memory.pointer(variable);
-    if (area === 0n) return undefined;
-    const note = view.perCpu(area, cpu);
-    const header = viewOf(view.memory.bytes(note, 12));
-    const nameSize = header.getUint32(0, true);
-    if (header.getUint32(8, true) !== NT_PRSTATUS || nameSize !== 5 || header.getUint32(4, true) === 0)
-      return undefined;
+    const note = findSavedNote(view, cpu);
+    if (note === undefined) return undefined;
     // The register set of a note is laid out as the kernel's own.
-    const registers = readSavedRegisters(view, note + 12n + 8n + PR_REG);
+    const registers = readSavedRegisters(view, note.at + PR_REG);
     return isPlausible(registers) || isUserMode(registers) ? registers : undefined;
   } catch (error) {
     if (isExhumeError(error)) return undefined;
     throw error;
   }
+}
+
+/** `struct elf_prstatus` of a CPU as the dying kernel saved it; undefined when it did not. Throws memory's errors. */
+export function savedPrstatus(view: KernelView, cpu: number): Uint8Array | undefined {
+  const note = findSavedNote(view, cpu);
+  return note && view.memory.bytes(note.at, note.size);
+}
+
+/** `crash_notes` points at a per-CPU area with room for a note of each CPU; kernel/crash_core.c. Gives its description. */
+function findSavedNote(view: KernelView, cpu: number): { readonly at: bigint; readonly size: number } | undefined {
+  const variable = view.kernel.symbols.address('crash_notes');
+  if (variable === undefined) return undefined;
+  const area = view.memory.pointer(variable);
+  if (area === 0n) return undefined;
+  const note = view.perCpu(area, cpu);
+  const header = viewOf(view.memory.bytes(note, 12));
+  const size = header.getUint32(4, true);
+  const filled =
+    header.getUint32(0, true) === NOTE_NAME_SIZE &&
+    header.getUint32(8, true) === NT_PRSTATUS &&
+    size > 0 &&
+    size <= LARGEST_PRSTATUS;
+  // Behind the header and the name, padded.
+  return filled ? { at: note + 12n + 8n, size } : undefined;
 }
