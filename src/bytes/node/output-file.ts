@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
+  constants,
+  fchmodSync,
   fstatSync,
   fsyncSync,
   ftruncateSync,
@@ -11,6 +13,7 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { ByteSink } from '../byte-sink.js';
 import { ExhumeError } from '../errors.js';
@@ -52,6 +55,20 @@ export class OutputFile implements ByteSink {
       return new OutputFile(name, target, temporary, openSync(temporary, 'wx', MODE));
     } catch (error) {
       throw outputError(name, 'create', error);
+    }
+  }
+
+  /**
+   * Begins with all that another file holds: sharing its blocks where the file system can, else with a copy of them.
+   * The thread is free while it is being copied.
+   */
+  async copyFrom(path: string): Promise<void> {
+    try {
+      await copyFile(path, this.temporary, constants.COPYFILE_FICLONE);
+      // The copy came with the rights of the original.
+      fchmodSync(this.descriptor, MODE);
+    } catch (error) {
+      throw outputError(this.name, `copy ${path}`, error);
     }
   }
 
