@@ -1,6 +1,6 @@
 import type { Encoder } from './codec.js';
 import { copyLengths, distances, findMatches, literalLengths } from './matches.js';
-import { deliver, input, LARGEST_PAGE, output } from './workbench.js';
+import { copyInput, deliver, input, LARGEST_PAGE, output } from './workbench.js';
 
 /** The farthest that a copy reaches back. */
 const FARTHEST = 0xbfff;
@@ -10,7 +10,7 @@ export const encodeLzo1x: Encoder = (page, into) => {
   const size = page.length;
   if (size > LARGEST_PAGE) return 0;
   input.set(page);
-  const count = findMatches(size, FARTHEST);
+  const count = findMatches(size, FARTHEST, 4, 5);
   let at = 0;
   let from = 0;
   for (let i = 0; i < count; i++) {
@@ -41,8 +41,8 @@ function writeLiterals(from: number, run: number, at: number): number {
     output[at++] = 0;
     at = writeLength(run - 18, at);
   }
-  for (const stop = from + run; from < stop; ) output[at++] = input[from++] as number;
-  return at;
+  copyInput(from, run, at);
+  return at + run;
 }
 
 function writeCopy(length: number, distance: number, at: number): number {

@@ -5,48 +5,73 @@ export const literalLengths = new Int32Array(input.length);
 export const copyLengths = new Int32Array(input.length);
 export const distances = new Int32Array(input.length);
 
-const HASH_BITS = 12;
-const BUCKETS = 1 << HASH_BITS;
-/** For each hash of four bytes, the place where they were seen last, and where before that; plus `epoch`. */
-const last = new Int32Array(BUCKETS);
-const before = new Int32Array(BUCKETS);
-/** Places below it are of earlier pages: tables are not cleared from page to page. */
-let epoch = 1;
-
+const HASH_BITS = 13;
+const SHIFT = 32 - HASH_BITS;
 const MULTIPLIER = 0x9e3779b1;
+/** For each hash of four bytes, and of three, the place where they were seen last, plus `epoch`. */
+const lastFours = new Int32Array(1 << HASH_BITS);
+const lastThrees = new Int32Array(1 << HASH_BITS);
+/** Places below it are of earlier pages: the tables are not cleared from page to page. */
+let epoch = 1;
+const LAST_EPOCH = 0x7000_0000;
 
 /**
- * Splits the first `size` bytes of `input` into literals and copies of at least 4 bytes from at most `farthest` bytes
- * before; gives the number of copies. What is left after the last one are literals.
+ * Splits the first `size` bytes of `input` into literals and copies from at most `farthest` bytes before; gives the
+ * number of copies. What is left after the last one are literals.
+ *
+ * It looks at one place only: where the same four bytes were seen last. That finds nearly as much as zlib's level 1.
+ * @param least the shortest copy, 3 or 4
+ * @param patience after so many literals in a row (a power of two, by its exponent) not every place is looked at
  */
-export function findMatches(size: number, farthest: number): number {
-  if (epoch > 0x7000_0000) {
-    last.fill(0);
-    before.fill(0);
+export function findMatches(size: number, farthest: number, least: number, patience: number): number {
+  if (epoch > LAST_EPOCH) {
+    lastFours.fill(0);
+    lastThrees.fill(0);
     epoch = 1;
   }
   const base = epoch;
   epoch += size;
   const end = size - 4;
+  const threes = least === 3;
   let count = 0;
   let from = 0;
   let at = 0;
   while (at <= end) {
     const word = inputView.getInt32(at, true);
-    const bucket = Math.imul(word, MULTIPLIER) >>> (32 - HASH_BITS);
-    const candidate = (last[bucket] as number) - base;
-    last[bucket] = base + at;
-    if (candidate < 0 || at - candidate > farthest || inputView.getInt32(candidate, true) !== word) {
-      at += 1 + ((at - from) >> 6);
+    const bucket = Math.imul(word, MULTIPLIER) >>> SHIFT;
+    let candidate = (lastFours[bucket] as number) - base;
+    lastFours[bucket] = base + at;
+    let length = 0;
+    if (candidate >= 0 && inputView.getInt32(candidate, true) === word) length = matchLength(candidate, at, size);
+    if (threes) {
+      const bucketOfThree = Math.imul(word << 8, MULTIPLIER) >>> SHIFT;
+      const other = (lastThrees[bucketOfThree] as number) - base;
+      lastThrees[bucketOfThree] = base + at;
+      if (length === 0 && other >= 0 && (inputView.getInt32(other, true) ^ word) << 8 === 0) {
+        candidate = other;
+        length = 3;
+      }
+    }
+    if (length === 0 || at - candidate > farthest) {
+      at += 1 + ((at - from) >> patience);
       continue;
     }
-    const length = matchLength(candidate, at, size);
+    const distance = at - candidate;
+    // The bytes before it may be alike too.
+    while (at > from && candidate > 0 && input[at - 1] === input[candidate - 1]) {
+      at--;
+      candidate--;
+      length++;
+    }
     literalLengths[count] = at - from;
     copyLengths[count] = length;
-    distances[count] = at - candidate;
+    distances[count] = distance;
     count++;
     at += length;
     from = at;
+    // What was just copied is often what comes again.
+    const recent = at - 2;
+    if (recent <= end) lastFours[Math.imul(inputView.getInt32(recent, true), MULTIPLIER) >>> SHIFT] = base + recent;
   }
   return count;
 }

@@ -3,6 +3,7 @@ import { ExhumeError } from '../bytes/errors.js';
 import { type CompressionMethod, codecError, type Decoder, type Decoders, type Encoder } from './codec.js';
 import { portableDecoders } from './decoders.js';
 import { encoders } from './encoders.js';
+import { encodeZstdHarder } from './zstd-encoder.js';
 
 /** zlib through Node's own, whose strictness is that of zlib: a wrong checksum is an error. */
 export const decodeZlibNative: Decoder = (compressed, into) => {
@@ -32,29 +33,24 @@ export const decodeZlibNative: Decoder = (compressed, into) => {
  */
 export const nodeDecoders: Decoders = { ...portableDecoders, zlib: decodeZlibNative };
 
-/** How hard a method tries, where it has levels: from, to. The first is the default: dumps are written in a hurry. */
-const LEVELS: Readonly<Record<CompressionMethod, readonly [number, number] | undefined>> = {
-  zlib: [1, 9],
-  lzo1x: undefined,
-  snappy: undefined,
-  zstd: [1, 1],
+/** The levels of a method, the first of which is what it is without one: dumps are written in a hurry. */
+const ENCODERS: Readonly<Record<CompressionMethod, readonly Encoder[]>> = {
+  zlib: [encoders.zlib, ...[2, 3, 4, 5, 6, 7, 8, 9].map(zlibEncoder)],
+  lzo1x: [encoders.lzo1x],
+  snappy: [encoders.snappy],
+  zstd: [encoders.zstd, encodeZstdHarder],
 };
 
 /**
- * The encoder of a method: our own at level 1, Node's above.
- * Throws EXH_USAGE for a level that the method does not have.
+ * The fastest encoder of a method in Node, at a level from 1 on: zlib has 1 to 9 (above 1 they are Node's), zstd 1 and 2,
+ * the others none. Throws EXH_USAGE for a level that the method does not have.
  */
 export function nodeEncoder(method: CompressionMethod, level?: number): Encoder {
-  const levels = LEVELS[method];
-  if (level !== undefined) {
-    if (levels === undefined) throw new ExhumeError('EXH_USAGE', `${method} has no levels`, { found: level });
-    if (!Number.isInteger(level) || level < levels[0] || level > levels[1]) {
-      throw new ExhumeError('EXH_USAGE', `${method} has levels ${levels[0]} to ${levels[1]}, not ${level}`, {
-        found: level,
-      });
-    }
-  }
-  return level === undefined || level === 1 ? encoders[method] : zlibEncoder(level);
+  const levels = ENCODERS[method];
+  const encoder = levels[(level ?? 1) - 1];
+  if (encoder !== undefined && (level === undefined || levels.length > 1)) return encoder;
+  const has = levels.length > 1 ? `levels 1 to ${levels.length}` : 'no levels';
+  throw new ExhumeError('EXH_USAGE', `${method} has ${has}, ${level} was asked for`, { found: level });
 }
 
 function zlibEncoder(level: number): Encoder {

@@ -1,6 +1,6 @@
 import type { Encoder } from './codec.js';
 import { copyLengths, distances, findMatches, literalLengths } from './matches.js';
-import { deliver, input, LARGEST_PAGE, output } from './workbench.js';
+import { copyInput, deliver, input, LARGEST_PAGE, output } from './workbench.js';
 
 /** What two bytes of distance can say. */
 const FARTHEST = 65535;
@@ -14,7 +14,7 @@ export const encodeSnappy: Encoder = (page, into) => {
   let left = size;
   for (; left > 0x7f; left >>>= 7) output[at++] = left | 0x80;
   output[at++] = left;
-  const count = findMatches(size, FARTHEST);
+  const count = findMatches(size, FARTHEST, 4, 5);
   let from = 0;
   for (let i = 0; i < count; i++) {
     const run = literalLengths[i] as number;
@@ -54,8 +54,8 @@ function writeLiterals(from: number, run: number, at: number): number {
     output[at++] = length;
     output[at++] = length >> 8;
   }
-  for (const stop = from + run; from < stop; ) output[at++] = input[from++] as number;
-  return at;
+  copyInput(from, run, at);
+  return at + run;
 }
 
 /** A copy with a distance of two bytes, of 1 to 64 bytes. */

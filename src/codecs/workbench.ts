@@ -14,6 +14,11 @@ export const inputView = new DataView(input.buffer);
 export const output = new Uint8Array(LARGEST_PAGE + LARGEST_PAGE / 4);
 export const outputView = new DataView(output.buffer);
 
+/** Copies `size` bytes of the input, and up to 3 more, to `output`: by words, which is faster for short runs than `set`. */
+export function copyInput(from: number, size: number, at: number): void {
+  for (let i = 0; i < size; i += 4) outputView.setInt32(at + i, inputView.getInt32(from + i, true), true);
+}
+
 /** Copies the first `size` bytes of the output, where they fit: see {@link Encoder}. */
 export function deliver(size: number, into: Uint8Array): number {
   if (size > into.length) return 0;

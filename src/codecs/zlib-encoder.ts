@@ -1,7 +1,7 @@
 import type { Encoder } from './codec.js';
 import { codeLengths, lengthCounts } from './huffman-lengths.js';
 import { copyLengths, distances, findMatches, literalLengths } from './matches.js';
-import { deliver, input, LARGEST_PAGE, output, outputView } from './workbench.js';
+import { deliver, input, inputView, LARGEST_PAGE, output, outputView } from './workbench.js';
 
 const END_OF_BLOCK = 256;
 const LONGEST_COPY = 258;
@@ -9,7 +9,12 @@ const FARTHEST = 32768;
 const LITERAL_SYMBOLS = 286;
 const DISTANCE_SYMBOLS = 30;
 const PRECODE_SYMBOLS = 19;
-const LONGEST_CODE = 15;
+/**
+ * Deflate would allow 15 bits. With fewer, two codes fit a word behind 7 bits, and so do a distance and its extra 13;
+ * a page is too small to gain from longer ones.
+ */
+const LONGEST_CODE = 12;
+const LONGEST_DISTANCE_CODE = 11;
 const LONGEST_PRECODE = 7;
 /** In which order the lengths of the precode are written (RFC 1951, 3.2.7). */
 const PRECODE_ORDER = Uint8Array.of(16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15);
@@ -50,17 +55,18 @@ const allLengths = new Uint8Array(LITERAL_SYMBOLS + DISTANCE_SYMBOLS);
 const literalCodeLengths = new Uint8Array(LITERAL_SYMBOLS + 2);
 const distanceCodeLengths = new Uint8Array(DISTANCE_SYMBOLS + 2);
 const precodeLengths = new Uint8Array(PRECODE_SYMBOLS);
-const literalCodes = new Uint16Array(LITERAL_SYMBOLS + 2);
-const distanceCodes = new Uint16Array(DISTANCE_SYMBOLS + 2);
-const precodes = new Uint16Array(PRECODE_SYMBOLS);
+/** Codes, each with how many bits it has above. */
+const literalCodes = new Int32Array(LITERAL_SYMBOLS + 2);
+const distanceCodes = new Int32Array(DISTANCE_SYMBOLS + 2);
+const precodes = new Int32Array(PRECODE_SYMBOLS);
 /** The code lengths in runs: a symbol of the precode, and its extra bits above. */
 const precodeItems = new Uint16Array(LITERAL_SYMBOLS + DISTANCE_SYMBOLS);
 
 /** The fixed code (RFC 1951, 3.2.6). */
 const fixedLengths = new Uint8Array(288).fill(8, 0, 144).fill(9, 144, 256).fill(7, 256, 280).fill(8, 280);
-const fixedCodes = new Uint16Array(288);
+const fixedCodes = new Int32Array(288);
 const fixedDistanceLengths = new Uint8Array(32).fill(5);
-const fixedDistanceCodes = new Uint16Array(32);
+const fixedDistanceCodes = new Int32Array(32);
 const reversedBytes = Uint8Array.from({ length: 256 }, (_, byte) => {
   let reversed = 0;
   for (let bit = 0; bit < 8; bit++) reversed |= ((byte >> bit) & 1) << (7 - bit);
@@ -78,7 +84,7 @@ lengthCounts[5] = 32;
 assignCodes(fixedDistanceLengths, 32, fixedDistanceCodes);
 
 /** The canonical code of these lengths (RFC 1951, 3.2.2), each with its first bit lowest, as it is written. */
-function assignCodes(lengths: Uint8Array, symbols: number, codes: Uint16Array): void {
+function assignCodes(lengths: Uint8Array, symbols: number, codes: Int32Array): void {
   for (let length = 1, code = 0; length <= LONGEST_CODE; length++) {
     nextCodes[length] = code;
     code = (code + (lengthCounts[length] as number)) << 1;
@@ -89,7 +95,7 @@ function assignCodes(lengths: Uint8Array, symbols: number, codes: Uint16Array): 
     const code = nextCodes[length] as number;
     nextCodes[length] = code + 1;
     const reversed = ((reversedBytes[code & 0xff] as number) << 8) | (reversedBytes[code >> 8] as number);
-    codes[symbol] = reversed >> (16 - length);
+    codes[symbol] = (reversed >> (16 - length)) | (length << 16);
   }
 }
 
@@ -100,7 +106,7 @@ export const encodeZlib: Encoder = (page, into) => {
   const size = page.length;
   if (size > LARGEST_PAGE) return 0;
   input.set(page);
-  const count = findMatches(size, FARTHEST);
+  const count = findMatches(size, FARTHEST, 3, 6);
   countSymbols(count, size);
 
   const fixedBits = 3 + costOf(fixedLengths, fixedDistanceLengths);
@@ -111,7 +117,7 @@ export const encodeZlib: Encoder = (page, into) => {
     lengthCounts[1] = 2;
   }
   assignCodes(literalCodeLengths, LITERAL_SYMBOLS, literalCodes);
-  codeLengths(distanceCounts, DISTANCE_SYMBOLS, LONGEST_CODE, distanceCodeLengths);
+  codeLengths(distanceCounts, DISTANCE_SYMBOLS, LONGEST_DISTANCE_CODE, distanceCodeLengths);
   assignCodes(distanceCodeLengths, DISTANCE_SYMBOLS, distanceCodes);
   const literals = usedSymbols(literalCodeLengths, LITERAL_SYMBOLS, 257);
   const distinct = usedSymbols(distanceCodeLengths, DISTANCE_SYMBOLS, 1);
@@ -138,7 +144,7 @@ export const encodeZlib: Encoder = (page, into) => {
   bitCount = 0;
   if (fixedBits <= ownBits) {
     put(1 | (1 << 1), 3);
-    writeSymbols(count, size, fixedCodes, fixedLengths, fixedDistanceCodes, fixedDistanceLengths);
+    writeSymbols(count, size, fixedCodes, fixedDistanceCodes);
   } else {
     put(1 | (2 << 1), 3);
     put(literals - 257, 5);
@@ -148,10 +154,10 @@ export const encodeZlib: Encoder = (page, into) => {
     for (let i = 0; i < items; i++) {
       const item = precodeItems[i] as number;
       const symbol = item & 31;
-      put(precodes[symbol] as number, precodeLengths[symbol] as number);
+      put((precodes[symbol] as number) & 0xffff, precodeLengths[symbol] as number);
       if (symbol >= 16) put(item >> 5, symbol === 16 ? 2 : symbol === 17 ? 3 : 7);
     }
-    writeSymbols(count, size, literalCodes, literalCodeLengths, distanceCodes, distanceCodeLengths);
+    writeSymbols(count, size, literalCodes, distanceCodes);
   }
   if (bitCount > 0) output[at++] = bitBuffer;
   outputView.setUint32(at, adler32(size));
@@ -180,10 +186,9 @@ function countSymbols(count: number, size: number): void {
   let from = 0;
   for (let i = 0; i < count; i++) {
     const distance = (distances[i] as number) - 1;
-    for (const stop = from + (literalLengths[i] as number); from < stop; from++) {
-      const byte = input[from] as number;
-      literalCounts[byte] = (literalCounts[byte] as number) + 1;
-    }
+    const run = literalLengths[i] as number;
+    countBytes(from, from + run);
+    from += run;
     const symbol = distance < 256 ? (nearSymbols[distance] as number) : (farSymbols[distance >> 7] as number);
     let left = copyLengths[i] as number;
     from += left;
@@ -195,8 +200,12 @@ function countSymbols(count: number, size: number): void {
       left -= piece;
     }
   }
-  for (; from < size; from++) {
-    const byte = input[from] as number;
+  countBytes(from, size);
+}
+
+function countBytes(from: number, to: number): void {
+  for (let i = from; i < to; i++) {
+    const byte = input[i] as number;
     literalCounts[byte] = (literalCounts[byte] as number) + 1;
   }
 }
@@ -256,24 +265,30 @@ function packLengths(size: number): number {
   return items;
 }
 
-function writeSymbols(
-  count: number,
-  size: number,
-  codes: Uint16Array,
-  lengths: Uint8Array,
-  farCodes: Uint16Array,
-  farLengths: Uint8Array,
-): void {
+function writeSymbols(count: number, size: number, codes: Int32Array, farCodes: Int32Array): void {
   let place = at;
   let buffer = bitBuffer;
   let held = bitCount;
   let from = 0;
   for (let i = 0; i <= count; i++) {
     const stop = i < count ? from + (literalLengths[i] as number) : size;
-    for (; from < stop; from++) {
-      const byte = input[from] as number;
-      buffer |= (codes[byte] as number) << held;
-      held += lengths[byte] as number;
+    // Two codes of at most 12 bits fit behind 7.
+    for (; from + 1 < stop; from += 2) {
+      const code = codes[input[from] as number] as number;
+      buffer |= (code & 0xffff) << held;
+      held += code >> 16;
+      const next = codes[input[from + 1] as number] as number;
+      buffer |= (next & 0xffff) << held;
+      held += next >> 16;
+      outputView.setInt32(place, buffer, true);
+      place += held >> 3;
+      buffer >>>= held & 24;
+      held &= 7;
+    }
+    if (from < stop) {
+      const code = codes[input[from++] as number] as number;
+      buffer |= (code & 0xffff) << held;
+      held += code >> 16;
       outputView.setInt32(place, buffer, true);
       place += held >> 3;
       buffer >>>= held & 24;
@@ -283,30 +298,26 @@ function writeSymbols(
     const distance = distances[i] as number;
     const far = distance <= 256 ? (nearSymbols[distance - 1] as number) : (farSymbols[(distance - 1) >> 7] as number);
     const farCode = farCodes[far] as number;
-    const farLength = farLengths[far] as number;
-    const farRest = distance - (distanceBases[far] as number);
-    const farBits = distanceBits[far] as number;
+    const farLength = farCode >> 16;
+    const farBits = (farCode & 0xffff) | ((distance - (distanceBases[far] as number)) << farLength);
+    const farHeld = farLength + (distanceBits[far] as number);
     let left = copyLengths[i] as number;
     from += left;
     while (left > 0) {
       const piece = nextPiece(left);
       left -= piece;
       const symbol = lengthSymbols[piece] as number;
-      const codeLength = lengths[symbol] as number;
-      buffer |= ((codes[symbol] as number) | ((piece - (lengthBases[symbol] as number)) << codeLength)) << held;
-      held += codeLength + (lengthBits[symbol] as number);
+      const code = codes[symbol] as number;
+      buffer |= (code & 0xffff) << held;
+      held += code >> 16;
+      buffer |= (piece - (lengthBases[symbol] as number)) << held;
+      held += lengthBits[symbol] as number;
       outputView.setInt32(place, buffer, true);
       place += held >> 3;
       buffer >>>= held & 24;
       held &= 7;
-      buffer |= farCode << held;
-      held += farLength;
-      outputView.setInt32(place, buffer, true);
-      place += held >> 3;
-      buffer >>>= held & 24;
-      held &= 7;
-      buffer |= farRest << held;
-      held += farBits;
+      buffer |= farBits << held;
+      held += farHeld;
       outputView.setInt32(place, buffer, true);
       place += held >> 3;
       buffer >>>= held & 24;
@@ -316,16 +327,28 @@ function writeSymbols(
   at = place;
   bitBuffer = buffer;
   bitCount = held;
-  put(codes[END_OF_BLOCK] as number, lengths[END_OF_BLOCK] as number);
+  const end = codes[END_OF_BLOCK] as number;
+  put(end & 0xffff, end >> 16);
 }
 
 /** RFC 1950, 8.2. */
 function adler32(size: number): number {
   let low = 1;
   let high = 0;
-  for (let from = 0; from < size; ) {
+  let from = 0;
+  while (from < size) {
     // As many as keep both sums below 2^31.
-    for (const stop = Math.min(size, from + 2048); from < stop; from++) {
+    const stop = Math.min(size, from + 2048);
+    for (; from + 4 <= stop; from += 4) {
+      const word = inputView.getInt32(from, true);
+      const first = word & 0xff;
+      const second = (word >> 8) & 0xff;
+      const third = (word >> 16) & 0xff;
+      const fourth = word >>> 24;
+      high += 4 * (low + first) + 3 * second + 2 * third + fourth;
+      low += first + second + third + fourth;
+    }
+    for (; from < stop; from++) {
       low += input[from] as number;
       high += low;
     }

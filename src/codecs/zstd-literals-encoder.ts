@@ -13,11 +13,15 @@ const FEW_LITERALS = 32;
 const ONE_STREAM = 1023;
 
 /** The literals of the page that is encoded, one after the other. */
-export const literals = new Uint8Array(LARGEST_PAGE);
+const literals = new Uint8Array(LARGEST_PAGE + 4);
+export const literalsView = new DataView(literals.buffer);
 
 const counts = new Int32Array(SYMBOLS);
+const otherCounts = new Int32Array(SYMBOLS);
 const lengths = new Uint8Array(SYMBOLS);
-const codes = new Uint16Array(SYMBOLS);
+/** A code, and above it how many bits it has. */
+const codes = new Int32Array(SYMBOLS);
+const CODE = (1 << LONGEST_CODE) - 1;
 const weights = new Uint8Array(SYMBOLS);
 const weightCounts = new Int32Array(MAX_WEIGHTS + 1);
 const weightTable = new FseEncoder(MAX_WEIGHT_TABLE_LOG, MAX_WEIGHTS + 1);
@@ -26,11 +30,7 @@ const nextCodes = new Int32Array(LONGEST_CODE + 1);
 
 /** Writes the literals section of a block (RFC 8878, 3.1.1.3.1) with the first `size` literals; gives the end of it. */
 export function writeLiterals(size: number, at: number): number {
-  counts.fill(0);
-  for (let i = 0; i < size; i++) {
-    const byte = literals[i] as number;
-    counts[byte] = (counts[byte] as number) + 1;
-  }
+  countBytes(size);
   if (size > 1 && counts[literals[0] as number] === size) {
     const from = writeHeader(1, size, at);
     output[from] = literals[0] as number;
@@ -43,6 +43,24 @@ export function writeLiterals(size: number, at: number): number {
   const from = writeHeader(0, size, at);
   output.set(literals.subarray(0, size), from);
   return from + size;
+}
+
+/** Two tables take turns, as one has to wait where a byte is that of before. */
+function countBytes(size: number): void {
+  counts.fill(0);
+  otherCounts.fill(0);
+  let i = 0;
+  for (; i + 1 < size; i += 2) {
+    const byte = literals[i] as number;
+    const next = literals[i + 1] as number;
+    counts[byte] = (counts[byte] as number) + 1;
+    otherCounts[next] = (otherCounts[next] as number) + 1;
+  }
+  if (i < size) {
+    const byte = literals[i] as number;
+    counts[byte] = (counts[byte] as number) + 1;
+  }
+  for (let byte = 0; byte < SYMBOLS; byte++) counts[byte] = (counts[byte] as number) + (otherCounts[byte] as number);
 }
 
 /** The header of literals that are stored (0), or one byte over and over (1). */
@@ -164,7 +182,7 @@ function assignCodes(): void {
     const length = lengths[symbol] as number;
     if (length === 0) continue;
     const code = nextCodes[length] as number;
-    codes[symbol] = code;
+    codes[symbol] = code | (length << LONGEST_CODE);
     nextCodes[length] = code + 1;
   }
 }
@@ -173,10 +191,23 @@ function assignCodes(): void {
 function writeStream(from: number, to: number, at: number): number {
   let buffer = 0;
   let held = 0;
-  for (let i = to - 1; i >= from; i--) {
-    const byte = literals[i] as number;
-    buffer |= (codes[byte] as number) << held;
-    held += lengths[byte] as number;
+  let i = to - 1;
+  for (; i > from; i -= 2) {
+    const code = codes[literals[i] as number] as number;
+    buffer |= (code & CODE) << held;
+    held += code >> LONGEST_CODE;
+    const next = codes[literals[i - 1] as number] as number;
+    buffer |= (next & CODE) << held;
+    held += next >> LONGEST_CODE;
+    outputView.setInt32(at, buffer, true);
+    at += held >> 3;
+    buffer >>>= held & 24;
+    held &= 7;
+  }
+  if (i === from) {
+    const code = codes[literals[i] as number] as number;
+    buffer |= (code & CODE) << held;
+    held += code >> LONGEST_CODE;
     outputView.setInt32(at, buffer, true);
     at += held >> 3;
     buffer >>>= held & 24;
