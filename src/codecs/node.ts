@@ -46,9 +46,10 @@ const ENCODERS: Readonly<Record<CompressionMethod, readonly Encoder[]>> = {
  * the others none. Throws EXH_USAGE for a level that the method does not have.
  */
 export function nodeEncoder(method: CompressionMethod, level?: number): Encoder {
+  if (level === undefined) return encoders[method];
   const levels = ENCODERS[method];
-  const encoder = levels[(level ?? 1) - 1];
-  if (encoder !== undefined && (level === undefined || levels.length > 1)) return encoder;
+  const encoder = levels[level - 1];
+  if (encoder !== undefined && levels.length > 1) return encoder;
   const has = levels.length > 1 ? `levels 1 to ${levels.length}` : 'no levels';
   throw new ExhumeError('EXH_USAGE', `${method} has ${has}, ${level} was asked for`, { found: level });
 }
