@@ -8,7 +8,8 @@ export class FileSource implements ByteSource {
 
   private constructor(
     readonly name: string,
-    private readonly descriptor: number,
+    /** For another thread of this process to read from. */
+    readonly descriptor: number,
     /** The file does not tell its size truly (`/proc/kcore`, devices), so reads decide where it ends. */
     readonly special: boolean,
   ) {
@@ -30,6 +31,11 @@ export class FileSource implements ByteSource {
     } catch (error) {
       throw ioError(path, 'open', error);
     }
+  }
+
+  /** A file that is open already, perhaps in another thread. */
+  static over(name: string, descriptor: number, special = false): FileSource {
+    return new FileSource(name, descriptor, special);
   }
 
   read(offset: number, into: Uint8Array): number {

@@ -78,6 +78,27 @@ export class FileBitmap {
     if (start >= 0) callback(start, this.length);
   }
 
+  /** Writes `value` into each element of `into` whose bit is set, the first standing for bit `from`. */
+  mark(from: number, into: Uint8Array, value: number): void {
+    const first = Math.floor(from / 8);
+    const end = Math.min(from + into.length, this.length);
+    if (end <= from) return;
+    const bytes = new Uint8Array(Math.ceil(end / 8) - first);
+    bytes.fill(0, this.source.readUncached(this.offset + first, bytes));
+    for (let byte = 0; byte < bytes.length; byte++) {
+      const bits = bytes[byte] as number;
+      if (bits === 0) continue;
+      const at = (first + byte) * 8 - from;
+      if (bits === 0xff && at >= 0 && at + 8 <= end - from) {
+        into.fill(value, at, at + 8);
+        continue;
+      }
+      for (let bit = Math.max(0, -at); bit < 8 && at + bit < end - from; bit++) {
+        if ((bits & (1 << bit)) !== 0) into[at + bit] = value;
+      }
+    }
+  }
+
   private countTo(chunk: number): void {
     while (this.counts.length <= chunk) {
       const bigger = new Float64Array(this.counts.length * 2);

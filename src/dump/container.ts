@@ -1,6 +1,7 @@
 import type { PhysicalAddress, VirtualAddress } from '../bytes/address.js';
 import type { Damage } from '../bytes/errors.js';
 import type { DecodedStruct } from '../bytes/struct-table.js';
+import type { CompressionMethod } from '../codecs/codec.js';
 import type { PhysicalMemory } from './memory.js';
 
 /** What kind of file it is, by its own structure. */
@@ -53,6 +54,8 @@ export interface Container {
   /** The architecture that the header claims, in `uname -m` words (`x86_64`); undefined where it says nothing useful. */
   readonly claimedMachine: string | undefined;
   readonly memory: PhysicalMemory;
+  /** How its pages are compressed, by the header's word; undefined where they are not. Single ones may be otherwise. */
+  readonly compression?: CompressionMethod | undefined;
   readonly notes: readonly Note[];
   /** VMCOREINFO's text as the container holds it, from a note or a header field. */
   readonly vmcoreinfo: Uint8Array | undefined;

@@ -6,7 +6,15 @@ import type { CompressionMethod, Decoders } from '../codecs/codec.js';
 import type { FileBitmap } from './bitmap.js';
 import type { CachedSource } from './cached-source.js';
 import type { DamageLog } from './damage-log.js';
-import { type MissingState, type PageState, PhysicalMemory, type PhysicalRange } from './memory.js';
+import {
+  type MissingState,
+  PAGE_STATES,
+  type PageState,
+  PhysicalMemory,
+  type PhysicalRange,
+  PRESENT,
+  type StoredPage,
+} from './memory.js';
 
 /** makedumpfile's diskdump_mod.h: one for each set bit of the 2nd bitmap. */
 export const PAGE_DESC = structTable('page_desc', 24, {
@@ -23,6 +31,18 @@ export const PAGE_COMPRESSION: readonly (readonly [flag: number, method: Compres
   [0x4, 'snappy'],
   [0x20, 'zstd'],
 ];
+
+/** The method in the flags of a page descriptor, or in the status of a header; undefined: none. */
+export function methodOf(flags: number): CompressionMethod | undefined {
+  return PAGE_COMPRESSION.find(([flag]) => (flags & flag) !== 0)?.[1];
+}
+
+/** Bytes that a compressed page of zeros has at the most, in any of the methods. */
+const SHARED_SIZE = 256;
+
+const ABSENT = PAGE_STATES.indexOf('absent');
+const EXCLUDED = PAGE_STATES.indexOf('excluded');
+const LOST = PAGE_STATES.indexOf('lost');
 
 /** So many ranges are given; a bitmap with more runs has those that are nearest to each other joined. */
 const MAX_RANGES = 65_536;
@@ -44,6 +64,12 @@ interface PageData {
   readonly offset: number;
   readonly size: number;
   readonly flags: number;
+}
+
+interface LocatedPage {
+  /** Index of the file that holds it. */
+  readonly member: number;
+  readonly data: PageData;
 }
 
 interface DecodedPage extends PageData {
@@ -115,6 +141,50 @@ export class DiskdumpMemory extends PhysicalMemory {
     return 'present';
   }
 
+  override states(first: number, into: Uint8Array): void {
+    into.fill(ABSENT);
+    const room = into.subarray(0, Math.max(0, this.maxMapnr - first));
+    this.exists?.mark(first, room, EXCLUDED);
+    // Every member has the bitmaps of the whole: pages of one that is missing are lost.
+    this.members[0]?.dumped.mark(first, room, LOST);
+    for (const { dumped, startPfn, endPfn } of this.members) {
+      const from = Math.max(first, startPfn);
+      const to = Math.min(first + room.length, endPfn);
+      if (from < to) dumped.mark(from, room.subarray(from - first, to - first), PRESENT);
+    }
+  }
+
+  override readPages(first: number, into: Uint8Array): number {
+    const { pageSize } = this;
+    const count = Math.floor(into.length / pageSize);
+    for (let i = 0; i < count; i++) {
+      const pfn = (first + i) as Pfn;
+      const found = this.locate(pfn);
+      if (typeof found === 'string') return i;
+      const page = into.subarray(i * pageSize, (i + 1) * pageSize);
+      // So small are pages of zeros, which share their data: those are worth keeping.
+      const done = found.data.size < SHARED_SIZE ? this.copyPage(pfn, page) : this.decode(pfn, found, page);
+      if (!done) return i;
+    }
+    return count;
+  }
+
+  override storedPage(pfn: Pfn): StoredPage | MissingState {
+    const found = this.locate(pfn);
+    if (typeof found === 'string') return found;
+    const { offset, size, flags } = found.data;
+    const bytes = (this.members[found.member] as DiskdumpMember).source.peek(offset, size);
+    if (bytes.length < size) return 'lost';
+    return { method: methodOf(flags), bytes };
+  }
+
+  private copyPage(pfn: Pfn, into: Uint8Array): boolean {
+    const page = this.peek(pfn);
+    if (typeof page === 'string') return false;
+    into.set(page);
+    return true;
+  }
+
   page(pfn: Pfn): Uint8Array | MissingState {
     const page = this.find(pfn);
     if (typeof page === 'string') return page;
@@ -134,15 +204,16 @@ export class DiskdumpMemory extends PhysicalMemory {
     const key = data.offset * this.members.length + member;
     const known = this.pages.get(key);
     if (known !== undefined && known.size === data.size && known.flags === data.flags) return known;
-    const bytes = this.decode(pfn, member, data);
-    if (typeof bytes === 'string') return bytes;
+    const bytes = this.spare ?? new Uint8Array(this.pageSize);
+    this.spare = undefined;
+    if (!this.decode(pfn, found, bytes)) return 'lost';
     const page = { ...data, bytes, kept: false };
     this.pages.set(key, page, this.pageSize);
     return page;
   }
 
   /** The descriptor of a page, when it can be right. */
-  private locate(pfn: number): { readonly member: number; readonly data: PageData } | MissingState {
+  private locate(pfn: number): LocatedPage | MissingState {
     if (pfn >= this.maxMapnr) return 'absent';
     const index = this.memberOf(pfn);
     const member = this.members[index];
@@ -174,30 +245,29 @@ export class DiskdumpMemory extends PhysicalMemory {
     }
   }
 
-  private decode(pfn: number, index: number, data: PageData): Uint8Array | MissingState {
-    const { source } = this.members[index] as DiskdumpMember;
+  /** Fills `into` with a page; false when its data is broken. */
+  private decode(pfn: number, { member, data }: LocatedPage, into: Uint8Array): boolean {
+    const { source } = this.members[member] as DiskdumpMember;
     try {
       const compressed = source.peek(data.offset, data.size);
-      if (compressed.length < data.size) return 'lost';
-      const method = PAGE_COMPRESSION.find(([flag]) => (data.flags & flag) !== 0)?.[1];
-      const page = this.spare ?? new Uint8Array(this.pageSize);
-      this.spare = undefined;
+      if (compressed.length < data.size) return false;
+      const method = methodOf(data.flags);
       if (method !== undefined) {
-        this.decoders[method](compressed, page);
+        this.decoders[method](compressed, into);
       } else if (data.size === this.pageSize) {
-        page.set(compressed);
+        into.set(compressed);
       } else {
         this.damage.add(
           'EXH_BAD_PAGE',
           'pages',
           `${source.name}: page ${pfn} is not compressed and has ${data.size} bytes instead of ${this.pageSize}`,
         );
-        return 'lost';
+        return false;
       }
-      return page;
+      return true;
     } catch (error) {
       this.damage.addError(`page ${pfn}`, error);
-      return 'lost';
+      return false;
     }
   }
 

@@ -8,7 +8,7 @@ import type { Container, Note } from './container.js';
 import { DamageLog } from './damage-log.js';
 import { diskdumpFacts } from './diskdump-facts.js';
 import { type DiskdumpHeader, readDiskdumpHeader, STATUS_INCOMPLETE } from './diskdump-header.js';
-import { type DiskdumpMember, DiskdumpMemory, PAGE_DESC } from './diskdump-memory.js';
+import { type DiskdumpMember, DiskdumpMemory, methodOf, PAGE_DESC } from './diskdump-memory.js';
 import { parseNotes, vmcoreinfoOf } from './notes.js';
 
 /** More than this is no VMCOREINFO (a page), no notes (10 MB for 8192 CPUs), no erase info. */
@@ -72,6 +72,7 @@ export function openDiskdump(sources: readonly ByteSource[], options: DiskdumpOp
     wordBits: header.wordBits,
     claimedMachine: header.machine === '' || header.machine === 'Unknown' ? undefined : header.machine,
     memory,
+    compression: header.signature === 'KDUMP   ' ? methodOf(header.status) : undefined,
     notes,
     vmcoreinfo,
     claimedPhysBase:

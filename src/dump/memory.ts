@@ -1,5 +1,6 @@
 import { hex, type Pfn, type PhysicalAddress, physicalAddress } from '../bytes/address.js';
 import { ExhumeError } from '../bytes/errors.js';
+import type { CompressionMethod } from '../codecs/codec.js';
 
 /** Why a page's content cannot be had. Never answered with zeros. */
 export type MissingState =
@@ -11,6 +12,18 @@ export type MissingState =
   | 'absent';
 
 export type PageState = 'present' | MissingState;
+
+/** The states of pages as bytes of an array: each stands for its index here. */
+export const PAGE_STATES: readonly PageState[] = ['absent', 'present', 'excluded', 'lost'];
+export const PRESENT = PAGE_STATES.indexOf('present');
+
+/** A page as a file holds it. */
+export interface StoredPage {
+  /** How it is compressed; undefined: not at all. */
+  readonly method: CompressionMethod | undefined;
+  /** May be a part of a cache: it must not be written to, and is good until the next page is asked for. */
+  readonly bytes: Uint8Array;
+}
 
 /** Physical addresses, in bytes; `end` is the first byte after. */
 export interface PhysicalRange {
@@ -68,6 +81,34 @@ export abstract class PhysicalMemory {
   /** As `page`, but only good until something else is read; for all who look once, since a cache can then use it again. */
   peek(pfn: Pfn): Uint8Array | MissingState {
     return this.page(pfn);
+  }
+
+  /**
+   * Puts down the state of each page from `first` on, one byte a page: the index in PAGE_STATES.
+   * By the file's own account: a page that is said to be present may prove lost when it is read.
+   */
+  states(first: number, into: Uint8Array): void {
+    for (let i = 0; i < into.length; i++) into[i] = PAGE_STATES.indexOf(this.state((first + i) as Pfn));
+  }
+
+  /**
+   * Copies whole pages from `first` on into `into`, as many as it has room for, in large reads and past any cache: for
+   * one pass over much. Gives how many were copied: fewer where a page is not present, 0 where the first is not.
+   */
+  readPages(first: number, into: Uint8Array): number {
+    const { pageSize } = this;
+    const count = Math.floor(into.length / pageSize);
+    for (let i = 0; i < count; i++) {
+      const page = this.page((first + i) as Pfn);
+      if (typeof page === 'string') return i;
+      into.set(page, i * pageSize);
+    }
+    return count;
+  }
+
+  /** A page as it stands in the file, for a file that holds each page by itself; undefined for any other. */
+  storedPage(_pfn: Pfn): StoredPage | MissingState | undefined {
+    return undefined;
   }
 
   /**

@@ -12,12 +12,21 @@ import { liveNotNamed, type OpenOptions, openDump } from './open.js';
  * Throws as `openDump` does, and EXH_IO when a file cannot be opened or read. The files stay open.
  */
 export function openDumpFiles(paths: readonly string[], options: OpenOptions = {}): Container {
+  return openDumpSources(paths, options).container;
+}
+
+/** As `openDumpFiles`, and gives the files as well, for other threads to read from. */
+export function openDumpSources(
+  paths: readonly string[],
+  options: OpenOptions = {},
+): { readonly container: Container; readonly sources: readonly FileSource[] } {
   // Before any of them is opened.
   const live = paths.filter(isLive).length > 0;
   const sources: FileSource[] = [];
   try {
     for (const path of paths) sources.push(FileSource.open(path));
-    return openDump(sources, { decoders: nodeDecoders, ...(live ? { live } : {}), ...options });
+    const container = openDump(sources, { decoders: nodeDecoders, ...(live ? { live } : {}), ...options });
+    return { container, sources };
   } catch (error) {
     for (const source of sources) source.close();
     throw live && isExhumeError(error) ? explained(error) : error;

@@ -2,7 +2,18 @@ import type { Pfn, PhysicalAddress } from '../bytes/address.js';
 import { isExhumeError } from '../bytes/errors.js';
 import type { CachedSource } from './cached-source.js';
 import { IntervalIndex } from './intervals.js';
-import { joinRanges, type MissingState, type PageState, PhysicalMemory, type PhysicalRange } from './memory.js';
+import {
+  joinRanges,
+  type MissingState,
+  PAGE_STATES,
+  type PageState,
+  PhysicalMemory,
+  type PhysicalRange,
+  PRESENT,
+} from './memory.js';
+
+const ABSENT = PAGE_STATES.indexOf('absent');
+const EXCLUDED = PAGE_STATES.indexOf('excluded');
 
 /** Pieces of physical memory that lie as they are in a file: columns of equal length, in bytes. */
 export interface MemoryPieces {
@@ -98,6 +109,73 @@ export class SegmentMemory extends PhysicalMemory {
       found = 'present';
     }
     return found;
+  }
+
+  override states(first: number, into: Uint8Array): void {
+    const { index, pageSize } = this;
+    const end = first + into.length;
+    into.fill(ABSENT);
+    for (let i = index.at(first * pageSize); i < index.length; i++) {
+      const start = index.starts[i] as number;
+      if (start >= end * pageSize) break;
+      const stop = index.ends[i] as number;
+      const owner = index.owners[i] as number;
+      const from = Math.max(first, Math.floor(start / pageSize));
+      const to = Math.min(end, Math.ceil(stop / pageSize));
+      const whole = Math.max(from, Math.ceil(start / pageSize));
+      const wholeEnd = Math.max(whole, Math.min(to, Math.floor(stop / pageSize)));
+      if (owner >= this.pieceCount) {
+        into.fill(EXCLUDED, whole - first, wholeEnd - first);
+      } else if (this.source.has(this.fileOffset(owner, whole * pageSize), (wholeEnd - whole) * pageSize)) {
+        into.fill(PRESENT, whole - first, wholeEnd - first);
+      } else {
+        for (let pfn = whole; pfn < wholeEnd; pfn++) into[pfn - first] = this.stateByte(pfn);
+      }
+      for (let pfn = from; pfn < whole; pfn++) into[pfn - first] = this.stateByte(pfn);
+      for (let pfn = wholeEnd; pfn < to; pfn++) into[pfn - first] = this.stateByte(pfn);
+    }
+  }
+
+  private stateByte(pfn: number): number {
+    return PAGE_STATES.indexOf(this.state(pfn as Pfn));
+  }
+
+  override readPages(first: number, into: Uint8Array): number {
+    const { index, pageSize, source } = this;
+    const count = Math.floor(into.length / pageSize);
+    let done = 0;
+    while (done < count) {
+      const start = (first + done) * pageSize;
+      const at = index.at(start);
+      const owner = at < index.length ? (index.owners[at] as number) : this.pieceCount;
+      const inPiece =
+        owner < this.pieceCount && (index.starts[at] as number) <= start
+          ? Math.floor(((index.ends[at] as number) - start) / pageSize)
+          : 0;
+      const pages = Math.min(count - done, inPiece);
+      const length = pages * pageSize;
+      const offset = pages > 0 ? this.fileOffset(owner, start) : 0;
+      if (pages > 0 && source.has(offset, length) && this.readAll(offset, into, done * pageSize, length)) {
+        done += pages;
+        continue;
+      }
+      // A page of several pieces, or the last ones of a file that was cut off.
+      const page = this.page((first + done) as Pfn);
+      if (typeof page === 'string') return done;
+      into.set(page, done * pageSize);
+      done++;
+    }
+    return done;
+  }
+
+  private readAll(offset: number, into: Uint8Array, at: number, length: number): boolean {
+    try {
+      return this.source.readUncached(offset, into.subarray(at, at + length)) === length;
+    } catch (error) {
+      // Single pages of it may be readable.
+      if (isExhumeError(error, 'EXH_IO')) return false;
+      throw error;
+    }
   }
 
   page(pfn: Pfn): Uint8Array | MissingState {
