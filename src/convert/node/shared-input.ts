@@ -1,0 +1,26 @@
+import type { ByteSource } from '../../bytes/byte-source.js';
+import { FileSource } from '../../bytes/node.js';
+import { nodeDecoders } from '../../codecs/node.js';
+import type { Container } from '../../dump/container.js';
+import { openDump } from '../../dump/open.js';
+import type { SharedInput } from './messages.js';
+import { PartialFile } from './partial-file.js';
+
+/** Tasks go through memory once, so there is little to keep. */
+const CACHE_BYTES = 4 * 1024 * 1024;
+
+/** Opens a dump from files that are open in this process already. Throws as `openDump`. */
+export function openShared(input: SharedInput, cacheBytes = CACHE_BYTES): Container {
+  const { files, format, ranges, live } = input;
+  const sources = files.map(({ name, descriptor, special, extents }): ByteSource => {
+    const file = FileSource.over(name, descriptor, special);
+    return extents === undefined ? file : new PartialFile(file, extents);
+  });
+  return openDump(sources, {
+    decoders: nodeDecoders,
+    cacheBytes,
+    ...(format !== undefined && { format }),
+    ...(ranges !== undefined && { ranges }),
+    ...(live !== undefined && { live }),
+  });
+}

@@ -1,0 +1,43 @@
+/** The thread of a conversion: does one task after another. */
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { nodeEncoder } from '../../codecs/node.js';
+import { PageWorker } from '../page-worker.js';
+import type { Packed, Scanned } from '../tasks.js';
+import { plainError, type Request, type Response, type SharedInput } from './messages.js';
+import { openShared } from './shared-input.js';
+
+const port = parentPort;
+if (port === null) throw new Error('this is the program of a worker thread');
+
+let worker: PageWorker | undefined;
+
+/** Opened with the first task, so that what is wrong with the input is that task's error. */
+function open(): PageWorker {
+  worker ??= new PageWorker(openShared(workerData as SharedInput).memory);
+  return worker;
+}
+
+let configure: (() => void) | undefined;
+
+port.on('message', (request: Request) => {
+  if (request.kind === 'configure') {
+    const { settings } = request;
+    const { method, level } = settings;
+    configure = () => open().configure(settings, method === undefined ? undefined : nodeEncoder(method, level));
+    return;
+  }
+  const { id, task } = request;
+  try {
+    configure?.();
+    configure = undefined;
+    const result = open().run(task);
+    port.postMessage({ id, result } satisfies Response, transferable(result));
+  } catch (error) {
+    port.postMessage({ id, error: plainError(error) } satisfies Response);
+  }
+});
+
+function transferable(result: Packed | Scanned): ArrayBuffer[] {
+  return 'buffer' in result ? [result.buffer] : [];
+}
