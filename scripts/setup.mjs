@@ -37,21 +37,25 @@ export function setup() {
   bundle();
 }
 
-/** The command as one file; src/cli/launch.cts says why. */
+/** The command as one file; src/cli/launch.cts says why. The threads of a conversion have one of their own beside it. */
 function bundle() {
   rmSync(new URL('../dist/bin', import.meta.url), { recursive: true, force: true });
-  const options = [
-    '--bundle',
+  const esbuild = (entry, outfile, ...options) => {
+    const common = ['--bundle', '--platform=node', '--target=node20', '--charset=ascii', '--log-level=warning'];
+    const args = [`dist/src/${entry}`, ...common, ...options, `--outfile=dist/bin/${outfile}`];
+    run('node_modules/.bin/esbuild', args, { ...quiet, shell: process.platform === 'win32' });
+  };
+  esbuild(
+    'cli/run.js',
+    'exhume.cjs',
     '--format=cjs',
-    '--platform=node',
-    '--target=node20',
     '--external:iced-x86',
-    '--charset=ascii',
     // V8's cached code knows no import().
     '--supported:dynamic-import=false',
-  ];
-  const args = ['dist/src/cli/run.js', ...options, '--outfile=dist/bin/exhume.cjs', '--log-level=warning'];
-  run('node_modules/.bin/esbuild', args, { ...quiet, shell: process.platform === 'win32' });
+    '--define:import.meta.url=bundleUrl',
+    '--banner:js=const bundleUrl=require("node:url").pathToFileURL(__filename).href;',
+  );
+  esbuild('convert/node/worker.js', 'worker.js', '--format=esm');
   copyFileSync(
     new URL('../dist/src/cli/launch.cjs', import.meta.url),
     new URL('../dist/bin/main.cjs', import.meta.url),

@@ -1,7 +1,7 @@
-import { statSync } from 'node:fs';
 import { ExhumeError, isExhumeError } from '../bytes/errors.js';
+import type { FileSource } from '../bytes/node.js';
 import type { Container } from '../dump/container.js';
-import { openDumpFiles } from '../dump/node.js';
+import { openDumpSources } from '../dump/node.js';
 import type { OpenOptions } from '../dump/open.js';
 import { parseRanges } from '../dump/raw.js';
 import { openSubject } from '../report/subject.js';
@@ -9,25 +9,40 @@ import type { OpenFile, SharedOptions } from './session.js';
 
 /** Opens a dump and whatever is in it. Throws when the files are no dump; all else is told by the answers. */
 export function openFiles(files: readonly string[], options: SharedOptions): OpenFile {
-  const all = [...files, ...(options.part ?? [])];
-  const ranges = options.ranges === undefined ? undefined : parseRanges(options.ranges);
-  const container = openContainer(all, {
-    ...(options.rawMemory || ranges !== undefined ? { format: 'raw' as const } : {}),
-    ...(ranges === undefined ? {} : { ranges }),
-  });
+  const { container, sources } = openSources([...files, ...(options.part ?? [])], options);
   // A running kernel's is as long as its address space, which says nothing.
-  const bytes = container.live ? 0 : all.reduce((sum, file) => sum + statSync(file).size, 0);
+  const bytes = container.live ? 0 : sources.reduce((sum, { size }) => sum + size, 0);
   return { subject: openSubject(container, options.kernel), bytes };
 }
 
-function openContainer(files: readonly string[], options: OpenOptions): Container {
+/** The dump, the files that it is opened from, and how. */
+export interface OpenSources {
+  readonly container: Container;
+  readonly sources: readonly FileSource[];
+  readonly opening: Opening;
+}
+
+type Opening = Pick<OpenOptions, 'format' | 'ranges'>;
+
+/** Opens a dump from files. Throws when they are none. */
+export function openSources(files: readonly string[], options: SharedOptions): OpenSources {
+  const opening = openingOf(options);
   try {
-    return openDumpFiles(files, options);
+    return { ...openDumpSources(files, opening), opening };
   } catch (error) {
     const hint = hintFor(error);
     if (hint === undefined || !(error instanceof ExhumeError)) throw error;
     throw new ExhumeError(error.code, error.message, { ...error.data, hint }, { cause: error });
   }
+}
+
+/** What the options say of how a file is to be opened. Throws EXH_USAGE. */
+export function openingOf({ ranges: map, rawMemory }: SharedOptions): Opening {
+  const ranges = map === undefined ? undefined : parseRanges(map);
+  return {
+    ...(rawMemory || ranges !== undefined ? { format: 'raw' as const } : {}),
+    ...(ranges === undefined ? {} : { ranges }),
+  };
 }
 
 /** What to try next, in the words of the command line. */

@@ -3,6 +3,7 @@ import { ExhumeError } from '../bytes/errors.js';
 import { example } from './command.js';
 import { defineBt } from './commands/bt.js';
 import { defineCompletion } from './commands/completion.js';
+import { defineConvert } from './commands/convert.js';
 import { defineDev } from './commands/dev.js';
 import { defineDis } from './commands/dis.js';
 import { defineFiles } from './commands/files.js';
@@ -82,6 +83,7 @@ export function createProgram(session: Session): Command {
   defineTimer(program, session);
   defineSys(program, session);
   defineMach(program, session);
+  defineConvert(program, session);
   defineShell(program, session, { createProgram, runWords });
   defineDev(program, session);
   defineWaitq(program, session);

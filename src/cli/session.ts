@@ -52,16 +52,23 @@ export class Session {
     return openFiles(files, options);
   }
 
-  /** Runs a command to its end: the answer where it belongs, or the error, and the exit status. */
-  async answer(options: SharedOptions, work: () => Promise<Answer>): Promise<void> {
+  /**
+   * Runs a command to its end: the answer where it belongs, or the error, and the exit status.
+   * @param stream where the answer goes that is not to go to a file: not to stdout when that is taken
+   */
+  async answer(
+    options: SharedOptions,
+    work: () => Promise<Answer>,
+    stream: 'stdout' | 'stderr' = 'stdout',
+  ): Promise<void> {
     try {
       const { model, lines, tellsDamage } = await work();
-      if (options.json) await this.emit(options, jsonLines(model));
-      else await this.emit(options, lines(this.textOptions(options)));
+      if (options.json) await this.emit(options, jsonLines(model), stream);
+      else await this.emit(options, lines(this.textOptions(options)), stream);
       if (!options.json && !tellsDamage) this.tellDamage(model.damage);
       this.status = model.complete ? EXIT.answered : EXIT.inPart;
     } catch (error) {
-      this.fail(error, options.json ?? false);
+      this.fail(error, (options.json ?? false) && stream === 'stdout');
     }
   }
 
@@ -115,8 +122,12 @@ export class Session {
     };
   }
 
-  private async emit({ output }: SharedOptions, lines: Iterable<string>): Promise<void> {
-    const out = output === undefined || output === '-' ? streamOutput(this.surroundings.stdout) : fileOutput(output);
+  private async emit(
+    { output }: SharedOptions,
+    lines: Iterable<string>,
+    stream: 'stdout' | 'stderr' = 'stdout',
+  ): Promise<void> {
+    const out = output === undefined || output === '-' ? streamOutput(this.surroundings[stream]) : fileOutput(output);
     try {
       await writeLines(out, lines);
     } catch (error) {

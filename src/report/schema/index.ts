@@ -1,5 +1,6 @@
 import type { TSchema } from 'typebox';
 import { BtSchema } from './bt.js';
+import { ConvertSchema } from './convert.js';
 import { RegsSchema } from './cpu.js';
 import { DevSchema } from './dev.js';
 import { SignatureDocumentSchema } from './diagnosis.js';
@@ -52,6 +53,7 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   files: FilesSchema,
   bt: BtSchema,
   kmem: KmemSchema,
+  convert: ConvertSchema,
   net: NetSchema,
   vm: VmSchema,
   swap: SwapSchema,
