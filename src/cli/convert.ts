@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { addAbortSignal } from 'node:stream';
 import { ExhumeError } from '../bytes/errors.js';
@@ -7,15 +8,18 @@ import { describeDump } from '../convert/describe.js';
 import { classDecider } from '../convert/exclusion.js';
 import { convert } from '../convert/node/conversion.js';
 import { type Crew, SingleCrew, ThreadCrew } from '../convert/node/crew.js';
+import { fixOnly } from '../convert/node/fix-only.js';
 import type { SharedInput } from '../convert/node/messages.js';
 import { PIPE } from '../convert/node/output.js';
 import { openShared } from '../convert/node/shared-input.js';
 import { spool } from '../convert/node/spool.js';
 import type { OutputFormat } from '../convert/outcome.js';
 import type { ProgressListener } from '../convert/progress.js';
+import { inputPages } from '../convert/selection.js';
 import type { Container } from '../dump/container.js';
 import { isAbsence } from '../report/absence.js';
 import { buildConvert } from '../report/convert.js';
+import { keptPages } from '../report/keep.js';
 import { openSubject, requireKernel, requireMachine } from '../report/subject.js';
 import { convertText } from '../report/text/convert.js';
 import type { ConvertCommandOptions } from './commands/convert.js';
@@ -63,6 +67,7 @@ async function converted(session: Session, files: readonly string[], options: Co
       });
     }
     const method = methodOf(container, format, options);
+    if (options.fixOnly) return await fixed(input, output, options);
     const jobs = options.jobs ?? jobsFor(container);
     crew = jobs === 1 ? new SingleCrew(container.memory) : new ThreadCrew(input.shared, jobs);
     const subject = openSubject(container, options.kernel);
@@ -75,7 +80,11 @@ async function converted(session: Session, files: readonly string[], options: Co
       verify: container.format === 'kdump' && (container.incomplete || output === PIPE),
       crew,
       jobs,
-      exclusion: { zero: (level & 1) !== 0, classes: classDecider(level, () => requireKernel(subject)) },
+      exclusion: {
+        zero: (level & 1) !== 0,
+        classes: classDecider(level, () => requireKernel(subject)),
+        keep: options.keep === undefined ? undefined : keptPages(subject),
+      },
       settings: {
         method,
         level: options.level,
@@ -83,6 +92,7 @@ async function converted(session: Session, files: readonly string[], options: Co
         blank: new Float64Array(),
       },
       output: { name: output, format, compression: method, split: options.split ?? 1 },
+      memoryEnd: format === 'kdump' || format === 'flattened' ? described.memoryEnd : undefined,
       description: described.description,
       dryRun: options.dryRun ?? false,
       listener: progress.listener,
@@ -97,7 +107,59 @@ async function converted(session: Session, files: readonly string[], options: Co
   }
 }
 
+/** The options that say something about pages. */
+const ABOUT_PAGES = [
+  'format',
+  'compress',
+  'level',
+  'exclude',
+  'dumpLevel',
+  'keep',
+  'dryRun',
+  'split',
+  'reassemble',
+] as const;
+
+/** `--fix-only`: a copy with another header. */
+async function fixed(input: OpenedInput, output: string, options: ConvertCommandOptions): Promise<Answer> {
+  const { container, shared, bytes } = input;
+  const useless = ABOUT_PAGES.find((name) => options[name] !== undefined);
+  const [file, ...others] = shared.files;
+  if (useless !== undefined || file === undefined || others.length > 0 || output === PIPE || input.piped) {
+    throw new ExhumeError('EXH_USAGE', '--fix-only copies one file to another as it is: only its header changes', {
+      hint: 'without --fix-only all can be changed',
+    });
+  }
+  const start = performance.now();
+  const subject = openSubject(container, options.kernel);
+  requireMachine(subject);
+  const described = describeDump(container, isAbsence(subject.kernel) ? undefined : subject.kernel);
+  await fixOnly(file.name, output, described);
+  const { described: pages, written, excluded, lost } = inputPages(container.memory);
+  const model = buildConvert(subject, bytes, described, {
+    dryRun: false,
+    format: container.format,
+    compression: container.compression,
+    files: [{ name: output, bytes: statSync(output).size }],
+    pageSize: container.memory.pageSize,
+    pages: {
+      described: pages.count(),
+      written: written.count(),
+      zero: 0,
+      excludedBefore: excluded,
+      excluded: new Map(),
+      unknown: 0,
+      lost,
+    },
+    seconds: (performance.now() - start) / 1000,
+    jobs: 1,
+  });
+  return { model, lines: () => convertText(model) };
+}
+
 interface OpenedInput {
+  /** It came from standard input. */
+  readonly piped: boolean;
   readonly container: Container;
   readonly shared: SharedInput;
   /** Sizes of the files together. */
@@ -115,7 +177,12 @@ async function openInput(
     const { container, sources, opening } = openSources(inputs, options);
     const files = sources.map(({ name, descriptor, special }) => ({ name, descriptor, special }));
     const shared = { files, ...opening, ...(container.live && { live: true }) };
-    return { container, shared, bytes: container.live ? 0 : sources.reduce((sum, { size }) => sum + size, 0) };
+    return {
+      piped: false,
+      container,
+      shared,
+      bytes: container.live ? 0 : sources.reduce((sum, { size }) => sum + size, 0),
+    };
   }
   if (inputs.length > 1) {
     throw new ExhumeError('EXH_USAGE', 'only one dump comes from standard input', {
@@ -125,7 +192,7 @@ async function openInput(
   const { file, extents } = await spool(addAbortSignal(signal, process.stdin), output, listener, signal);
   const { name, descriptor, size } = file;
   const shared = { files: [{ name, descriptor, special: false, ...(extents && { extents }) }], ...openingOf(options) };
-  return { container: openShared(shared, MAIN_CACHE), shared, bytes: size };
+  return { piped: true, container: openShared(shared, MAIN_CACHE), shared, bytes: size };
 }
 
 /** What is written: the flattened form is what goes down a pipe. */

@@ -7,8 +7,11 @@ const ORDER = ['free', 'cache', 'private', 'user', 'poisoned', 'offline'] as con
 /** The bits of makedumpfile's `-d` that take a look at `struct page`. */
 const BY_STRUCT = PAGE_CLASS.cache | PAGE_CLASS.private | PAGE_CLASS.user | PAGE_CLASS.free;
 
-/** Every class by which pages can be left out, as it is called in answers. */
-export const EXCLUDED_CLASSES = ['zero', ...ORDER] as const;
+/**
+ * Every class by which pages can be left out, as it is called in answers. `beyond` is what the kernel has no page structs
+ * for, which a kdump file cannot have; `unneeded` what exhume needs for no answer.
+ */
+export const EXCLUDED_CLASSES = ['zero', ...ORDER, 'beyond', 'unneeded'] as const;
 
 export type ExcludedClass = (typeof EXCLUDED_CLASSES)[number];
 

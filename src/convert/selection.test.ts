@@ -20,6 +20,15 @@ test('the pages of a dump are those that it says it has', () => {
   assert.equal(described.count() * 4096, memory.describedBytes());
 });
 
+test('what lies beyond an end that is given is counted, and nothing else', () => {
+  const { memory } = openSample().container;
+  const [all, below] = [inputPages(memory), inputPages(memory, 5000)];
+  assert.equal(below.described.length, 5000);
+  assert.equal(below.written.count(), all.written.count(0, 5000));
+  assert.equal(below.beyond, all.described.count(5000));
+  assert.equal(below.excluded + below.lost + below.written.count(), below.described.count());
+});
+
 test('a page that two ranges share counts once', () => {
   const load = (physical: number, size: number) => ({
     type: 1,

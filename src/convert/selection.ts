@@ -21,38 +21,46 @@ export interface InputPages {
   readonly excluded: number;
   /** Pages that the input should have and has not. */
   readonly lost: number;
+  /** Pages from the end on that was given. */
+  readonly beyond: number;
 }
 
 /**
  * Finds out which pages a dump has, by its own account. Throws EXH_BAD_HEADER where its addresses are so far apart that
  * no machine has them.
+ * @param end pages from this frame number on do not count
  */
-export function inputPages(memory: PhysicalMemory): InputPages {
+export function inputPages(memory: PhysicalMemory, end = Number.POSITIVE_INFINITY): InputPages {
   const { pageSize } = memory;
   const ranges = memory.ranges();
-  const length = Math.ceil((ranges.at(-1)?.end ?? 0) / pageSize);
+  const whole = Math.ceil((ranges.at(-1)?.end ?? 0) / pageSize);
+  const length = Math.min(whole, end);
   checkLength(memory, length);
   const described = PageBitmap.empty(length);
   const written = PageBitmap.empty(length);
   const states = new Uint8Array(SPAN);
   const counts = PAGE_STATES.map(() => 0);
   let next = 0;
-  for (const { start, end } of ranges) {
-    const last = Math.ceil(end / pageSize);
+  let beyond = 0;
+  for (const range of ranges) {
+    const { start } = range;
+    const last = Math.ceil(range.end / pageSize);
     // Two ranges may share a page.
     for (let first = Math.max(next, Math.floor(start / pageSize)); first < last; first += SPAN) {
       const span = states.subarray(0, Math.min(SPAN, last - first));
       memory.states(first, span);
       eachRun(span, (state, from, to) => {
         if (state === 0) return;
+        const outside = Math.max(0, first + to - Math.max(first + from, length));
+        beyond += outside;
         described.addRange(first + from, first + to);
         if (state === PRESENT) written.addRange(first + from, first + to);
-        counts[state] = (counts[state] ?? 0) + to - from;
+        counts[state] = (counts[state] ?? 0) + to - from - outside;
       });
     }
     next = Math.max(next, last);
   }
-  return { described, written, excluded: counts[EXCLUDED] ?? 0, lost: counts[LOST] ?? 0 };
+  return { described, written, excluded: counts[EXCLUDED] ?? 0, lost: counts[LOST] ?? 0, beyond };
 }
 
 /** A header may claim any address; what a bitmap takes is not to depend on that alone. */

@@ -10,6 +10,8 @@ export interface ConvertCommandOptions extends SharedOptions {
   readonly level?: number;
   readonly exclude?: string;
   readonly dumpLevel?: number;
+  readonly keep?: 'kernel';
+  readonly fixOnly?: boolean;
   readonly dryRun?: boolean;
   readonly split?: number;
   readonly reassemble?: boolean;
@@ -52,6 +54,12 @@ export function defineConvert(program: Command, session: Session): void {
         upTo(text, 31),
       ),
     )
+    .addOption(
+      new Option('--keep <what>', 'kernel: leave out all that exhume needs for no answer about the kernel').choices([
+        'kernel',
+      ]),
+    )
+    .option('--fix-only', 'copy the dump and make its header right; pages stay as they are')
     .option('--dry-run', 'write nothing: tell what each class would save, and about how large the dump would be')
     .addOption(new Option('--split <n>', 'write n files, OUT.1 and so on, as makedumpfile --split').argParser(several))
     .option('--reassemble', 'the files are a split dump: make one file of them')

@@ -28,6 +28,8 @@ export interface Exclusion {
   readonly zero: boolean;
   /** Leave out pages by their class: asked span by span, before zeros are looked for. */
   readonly classes: ClassDecider | undefined;
+  /** Leave out all pages but these; undefined: none. */
+  readonly keep: PageBitmap | undefined;
 }
 
 export interface ConversionOptions {
@@ -37,6 +39,8 @@ export interface ConversionOptions {
   readonly crew: Crew;
   readonly jobs: number;
   readonly exclusion: Exclusion;
+  /** Pages from this frame number on are left out; undefined: none. */
+  readonly memoryEnd: number | undefined;
   readonly settings: PackSettings;
   readonly output: OutputOptions;
   readonly description: DumpDescription;
@@ -46,6 +50,8 @@ export interface ConversionOptions {
 }
 
 const ZERO = EXCLUDED_CLASSES.indexOf('zero');
+const UNNEEDED = EXCLUDED_CLASSES.indexOf('unneeded');
+const BEYOND = EXCLUDED_CLASSES.indexOf('beyond');
 /** Pages that are decided on together: 64 MiB of memory. */
 const DECIDED_PAGES = 16_384;
 /** Pages of one task that only looks: 4 MiB. */
@@ -68,8 +74,9 @@ class Conversion {
   private zero = 0;
 
   constructor(private readonly options: ConversionOptions) {
-    this.input = inputPages(options.memory);
+    this.input = inputPages(options.memory, options.memoryEnd);
     this.lost = this.input.lost;
+    this.excluded[BEYOND] = this.input.beyond;
   }
 
   async run(): Promise<Omit<Outcome, 'seconds'>> {
@@ -89,9 +96,9 @@ class Conversion {
   }
 
   private tally(): PageTally {
-    const { described, written, excluded } = this.input;
+    const { described, written, excluded, beyond } = this.input;
     return {
-      described: described.count(),
+      described: described.count() + beyond,
       written: written.count(),
       zero: this.zero,
       excludedBefore: excluded,
@@ -121,7 +128,7 @@ class Conversion {
       crew.depth,
       ({ runs }) => crew.run({ kind: 'scan', runs, thorough: verify }),
       ({ findings }, { runs, before }) => {
-        this.takeOut(runs, findings);
+        this.takeOutFound(runs, findings);
         this.step('deciding', before, total);
       },
     );
@@ -130,11 +137,12 @@ class Conversion {
   /** Goes through the pages span by span, and takes out of each what its class excludes before it is given. */
   private *spans(): Generator<{ readonly from: number; readonly to: number; readonly pages: number }> {
     const { written } = this.input;
-    const { classes } = this.options.exclusion;
+    const { classes, keep } = this.options.exclusion;
     const bytes = new Uint8Array(DECIDED_PAGES);
     for (let from = written.next(0); from < written.length; ) {
       const to = Math.min(from + DECIDED_PAGES, written.length);
       const pages = written.count(from, to);
+      if (keep !== undefined) this.takeOut(from, to, UNNEEDED, (pfn) => !keep.has(pfn));
       if (classes !== undefined) {
         const span = bytes.subarray(0, to - from);
         classes(from, span);
@@ -142,6 +150,18 @@ class Conversion {
       }
       yield { from, to, pages };
       from = written.next(to);
+    }
+  }
+
+  /** Takes pages out of those from `from` to before `to`, and counts them in a class. */
+  private takeOut(from: number, to: number, index: number, wanted: (pfn: number) => boolean): void {
+    const { written } = this.input;
+    for (const [start, end] of written.runs(from, to)) {
+      for (let pfn = start; pfn < end; pfn++) {
+        if (!wanted(pfn)) continue;
+        written.delete(pfn);
+        this.excluded[index] = (this.excluded[index] ?? 0) + 1;
+      }
     }
   }
 
@@ -169,7 +189,7 @@ class Conversion {
     }
   }
 
-  private takeOut(runs: Float64Array, findings: Uint8Array): void {
+  private takeOutFound(runs: Float64Array, findings: Uint8Array): void {
     const { written } = this.input;
     let at = 0;
     for (let i = 0; i < runs.length; i += 2) {

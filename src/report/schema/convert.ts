@@ -41,7 +41,7 @@ export const ConvertSchema = document('exhume-convert/1', 'What a conversion wro
       excludedBefore: Count('Pages that the input did not have any more: filtered out before'),
       excluded: Type.Array(
         Type.Object({
-          class: Text('zero, cache, private, user, free, …'),
+          class: Text('zero, cache, private, user, free, poisoned, offline, beyond'),
           pages: Count('Pages left out; each counts in one class only'),
           bytes: Count('The memory that they are'),
         }),
