@@ -41,6 +41,8 @@ export interface Scene {
   /** Make makedumpfile's forms of the saved `/proc/vmcore`. */
   readonly makedumpfile: boolean;
   readonly death?: DeathName;
+  /** Its memory is put to every use (`lab/memory.ts`). Only before a capture kernel. */
+  readonly memory?: boolean;
 }
 
 type Choices = Pick<Scene, 'name' | 'kernel' | 'qemu' | 'ending'> & Partial<Scene>;
@@ -135,6 +137,28 @@ export const SCENES: readonly Scene[] = [
     megabytes: 512,
     commandLine: ['crashkernel=224M'],
     formats: ['elf', 'kdump-raw-zlib'],
+  }),
+
+  // Page frames of every class; `struct page`s of huge pages are shared, as far as the kernel can.
+  scene({
+    name: 'memory-6.1',
+    kernel: '6.1',
+    qemu: '7.2',
+    ending: 'kdump',
+    memory: true,
+    megabytes: 512,
+    commandLine: ['crashkernel=192M', 'hugetlb_free_vmemmap=on'],
+    formats: ['elf'],
+  }),
+  scene({
+    name: 'memory-7.2',
+    kernel: '7.2',
+    qemu: '11.1',
+    ending: 'kdump',
+    memory: true,
+    megabytes: 512,
+    commandLine: ['crashkernel=224M', 'hugetlb_free_vmemmap=on'],
+    formats: ['kdump-raw-zlib'],
   }),
 
   scene({ name: 'la57', kernel: '7.2', qemu: '11.1', ending: 'panic', cpuModel: 'qemu64,+la57' }),

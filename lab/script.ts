@@ -4,6 +4,7 @@ import { LAST_WORDS, TASK_STAT, type Told } from './accounts.js';
 import { DEATHS } from './deaths.js';
 import { MAIN, NODE, SETPRIV, WATCH } from './live.js';
 import { CAPTURED, READY } from './markers.js';
+import { memoryScript } from './memory.js';
 import type { Scene } from './scenes.js';
 import { STUCK_MODULE, STUCK_PATH } from './stuck.js';
 
@@ -116,6 +117,7 @@ function ending(scene: Scene): string {
     case 'kdump':
       return [
         `kexec -p --command-line="console=ttyS0 ignore_loglevel maxcpus=1 nokaslr reset_devices panic=0" --initrd=/capture/initrd /capture/vmlinuz || echo "@@ failed: kexec"`,
+        ...(scene.memory ? [memoryScript('/dev/vdc', '/dev/vdd')] : []),
         `echo "${READY}"`,
         'echo c > /proc/sysrq-trigger',
       ].join('\n');

@@ -21,6 +21,7 @@ import { type Kernel, kernel } from './kernels.js';
 import { carriedDigest, carriedFiles, NODE, SETPRIV } from './live.js';
 import { DERIVATIONS, derive, SNAPPY_FILE } from './makedumpfile.js';
 import { CAPTURED, LOCKED_UP, PANICKED, READY } from './markers.js';
+import { BALLOON, BALLOON_MEGABYTES, MEMORY_MODULES, memoryDigest, memoryDisks, memoryProgram } from './memory.js';
 import { Guest, serialArguments } from './qemu.js';
 import type { Format, Scene } from './scenes.js';
 import { CAPTURE_SCRIPT, guestScript, TRUTH_DISK_BYTES } from './script.js';
@@ -58,7 +59,9 @@ export async function makeScene(scene: Scene, force: boolean): Promise<boolean> 
       : { deathEdition: DEATH_EDITION, way: { ...way, until: `${way.until}` }, sources: sourcesDigest() };
   // What exhume said is as old as the exhume that said it.
   const carried = scene.ending === 'live' ? { carried: carriedDigest() } : {};
-  const definition = `${JSON.stringify({ edition: EDITION, ...scene, ...derived, ...guest, ...carried }, undefined, 2)}\n`;
+  const program = scene.memory ? { program: memoryDigest() } : {};
+  const parts = { edition: EDITION, ...scene, ...derived, ...guest, ...carried, ...program };
+  const definition = `${JSON.stringify(parts, undefined, 2)}\n`;
   if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === definition) return false;
   const making = `${directory}.making`;
   try {
@@ -114,6 +117,7 @@ function prepare(scene: Scene, scratch: string, directory: string, serialLog: st
     ...['-qmp', 'stdio', ...serialArguments(serialLog)],
   ];
   if (scene.vmcoreinfo) args.push('-device', 'vmcoreinfo');
+  if (scene.memory) args.push('-device', 'virtio-balloon');
   if (scene.firmware === 'ovmf') args.push(...ovmf(scratch));
   if (scene.ending === 'firmware') {
     // SeaBIOS tells what it does on this port.
@@ -162,6 +166,7 @@ function boot(scene: Scene, scratch: string): string[] {
     ...['-kernel', guestKernel.image, '-initrd', initrd, '-append', commandLine.join(' ')],
     ...disk(join(scratch, 'truth.disk'), TRUTH_DISK_BYTES),
     ...(scene.ending === 'kdump' ? disk(join(scratch, 'vmcore.disk'), (scene.megabytes + 64) << 20) : []),
+    ...(scene.memory ? Object.values(memoryDisks(scratch)).flatMap(drive) : []),
     ...(swap > 0 ? disk(join(scratch, 'swap.disk'), swap) : []),
   ];
 }
@@ -169,6 +174,10 @@ function boot(scene: Scene, scratch: string): string[] {
 function disk(path: string, bytes: number): string[] {
   writeFileSync(path, '');
   truncateSync(path, bytes);
+  return drive(path);
+}
+
+function drive(path: string): string[] {
   return ['-drive', `if=virtio,format=raw,cache=unsafe,file=${path}`];
 }
 
@@ -195,7 +204,9 @@ function initramfs(scene: Scene, guestKernel: Kernel): Uint8Array {
   const files = new Map<string, Uint8Array>([
     ['/capture/vmlinuz', readFileSync(guestKernel.image)],
     ['/capture/initrd', capture],
+    ...(scene.memory ? [memoryProgram()] : []),
   ]);
+  if (scene.memory) modules.push(...MEMORY_MODULES);
   return buildInitramfs({ kernel: guestKernel, modules, script, programs: ['/sbin/kexec'], files });
 }
 
@@ -225,6 +236,10 @@ async function reach(scene: Scene, guest: Guest): Promise<void> {
       await guest.waitFor(READY, BOOT_SECONDS);
       return until(guest, (cpus) => cpus.length === scene.cpus && cpus.every((cpu) => cpu.includes('CPL=3')));
     case 'kdump':
+      if (scene.memory) {
+        await guest.waitFor(BALLOON, BOOT_SECONDS);
+        await guest.execute('balloon', { value: (scene.megabytes - BALLOON_MEGABYTES) << 20 });
+      }
       // What the first kernel's user space wrote last may never reach the console.
       return guest.waitFor(new RegExp(`^${CAPTURED} \\d+`, 'm'), CAPTURE_SECONDS);
   }

@@ -7,7 +7,15 @@ import type { Kernel } from '../kernel.js';
 import { KernelView } from '../kernel-view.js';
 import { readTasks } from '../tasks/task-list.js';
 import { readMemoryAreas } from './address-space.js';
-import { addToTally, newTally, PAGE_CLASS, PageClassifier, pagesWith, readPageFacts } from './page-classes.js';
+import {
+  addToTally,
+  classTotals,
+  newTally,
+  PAGE_CLASS,
+  PageClassifier,
+  pagesWith,
+  readPageFacts,
+} from './page-classes.js';
 import { PageStructs, readPageMap } from './page-map.js';
 import { readSlabCaches } from './slabs.js';
 import { readFreeLists, readZones } from './zones.js';
@@ -70,6 +78,40 @@ test('slab pages are kept: those that the caches’ own structures lie in', () =
   const caches = readSlabCaches(new KernelView(sample), []);
   assert.ok(caches.length > 100);
   for (const { address } of caches) assert.equal(classAt(sample.memory.translate(address)), 0);
+});
+
+test('totals: each class by itself, and what a level drops, each page once', () => {
+  const { zero, cache, private: priv, free, poisoned } = PAGE_CLASS;
+  const tally = newTally();
+  addToTally(tally, Uint8Array.of(0, 0, zero, zero | free, free, cache | priv, cache | priv, priv, priv | poisoned));
+  const pages = (level: number): [string, number][] =>
+    classTotals(tally, level, 4096)
+      .classes.filter(({ dropped }) => dropped)
+      .map(({ name, pages }) => [name, pages]);
+  assert.deepEqual(pages(0), [
+    ['poisoned', 1],
+    ['offline', 0],
+  ]);
+  assert.deepEqual(pages(zero | cache | priv), [
+    ['zero', 2],
+    ['cache', 2],
+    ['private', 4],
+    ['poisoned', 1],
+    ['offline', 0],
+  ]);
+  for (const [level, dropped] of [
+    [0, 1],
+    [1, 3],
+    [2, 3],
+    [4, 4],
+    [16, 3],
+    [17, 4],
+    [31, 7],
+  ] as const) {
+    const totals = classTotals(tally, level, 4096);
+    assert.deepEqual(totals.dropped, { pages: dropped, bytes: dropped * 4096 }, `level ${level}`);
+    assert.deepEqual(totals.kept, { pages: 9 - dropped, bytes: (9 - dropped) * 4096 });
+  }
 });
 
 test('where RAM ends there is nothing to know', () => {

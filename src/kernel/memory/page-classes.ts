@@ -217,3 +217,40 @@ export function addToTally(tally: PageTally, classes: Uint8Array): void {
 export function pagesWith(tally: PageTally, bits: number): number {
   return tally.reduce((sum, count, classes) => ((classes & bits) === 0 ? sum : sum + count), 0);
 }
+
+export type PageClassName = keyof typeof PAGE_CLASS;
+
+export interface PageAmount {
+  readonly pages: number;
+  readonly bytes: number;
+}
+
+/** What a dump level would leave out of a dump: for `--dry-run`. */
+export interface ClassTotals {
+  /**
+   * Every class, in the order of its bits. `pages` is what leaving out this class alone would save; a page can be in
+   * several.
+   */
+  readonly classes: readonly (PageAmount & { readonly name: PageClassName; readonly dropped: boolean })[];
+  /** By the level, and what is always dropped; each page once. */
+  readonly dropped: PageAmount;
+  readonly kept: PageAmount;
+}
+
+/** @param level makedumpfile's dump level, 0 to 31 */
+export function classTotals(tally: PageTally, level: number, pageSize: number): ClassTotals {
+  const drops = level | ALWAYS_DROPPED;
+  const amount = (pages: number): PageAmount => ({ pages, bytes: pages * pageSize });
+  const dropped = pagesWith(tally, drops);
+  const all = tally.reduce((sum, count) => sum + count, 0);
+  const names = Object.keys(PAGE_CLASS) as PageClassName[];
+  return {
+    classes: names.map((name) => ({
+      name,
+      ...amount(pagesWith(tally, PAGE_CLASS[name])),
+      dropped: (PAGE_CLASS[name] & drops) !== 0,
+    })),
+    dropped: amount(dropped),
+    kept: amount(all - dropped),
+  };
+}
