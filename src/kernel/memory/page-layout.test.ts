@@ -98,7 +98,7 @@ const FORMS: readonly Form[] = [
     tail: (tail, order) => tail.setUint32(0, order, true),
   },
   {
-    kernels: '6.12 on: types are numbers; 7.x: a mask in place of the head',
+    kernels: '6.12 on: types are numbers; 7.2: `compound_info`',
     numbers: {
       ...{ PG_lru: 5, PG_private: 14, PG_swapcache: 10, PG_swapbacked: 17, PG_head: 6, PG_hwpoison: 21 },
       ...{ PGTY_buddy: 0xf0, PGTY_offline: 0xf1, PGTY_hugetlb: 0xf4, PGTY_slab: 0xf5, PGTY_unaccepted: 0xf7 },

@@ -20,7 +20,7 @@ export interface PageLayout {
   readonly littleEndian: boolean;
   /** `sizeof(struct page)`, in bytes. */
   readonly size: number;
-  /** It is a part of a compound page, but not its head: bit 0 of `compound_head`, `compound_info` since 7.0. */
+  /** It is a part of a compound page, but not its head: bit 0 of `compound_head`, in 7.2 of `compound_info`. */
   readonly tail: WordTest;
   readonly head: WordTest;
   /** Offset from the head of the byte that holds the order of a compound page: in the first tail page. */
