@@ -1,4 +1,4 @@
-import { PageBitmap } from './page-bitmap.js';
+import type { PageBitmap } from './page-bitmap.js';
 import type { PageChunk } from './page-chunk.js';
 
 /**
@@ -12,19 +12,6 @@ export interface PageSelection {
   readonly written: PageBitmap;
   /** How many pages `written` holds. */
   readonly count: number;
-}
-
-/** The selection without the pages from `end` on: they are neither described nor written. */
-export function selectionBelow(selection: PageSelection, end: number): PageSelection {
-  const { described, written } = selection;
-  if (described.next(end) === described.length) return selection;
-  const below = (bitmap: PageBitmap): PageBitmap => {
-    const part = PageBitmap.empty(end);
-    for (const [from, to] of bitmap.runs(0, end)) part.addRange(from, to);
-    return part;
-  };
-  const kept = below(written);
-  return { described: below(described), written: kept, count: kept.count() };
 }
 
 /** Holds a DumpWriter's caller to the selection: a page too many or too few would make a dump that lies. */

@@ -15,7 +15,7 @@ import type { MissingState, PhysicalMemory } from './memory.js';
 import { openDump } from './open.js';
 import { PageBitmap } from './page-bitmap.js';
 import { type PageChunk, ZERO_PAGE } from './page-chunk.js';
-import { type PageSelection, selectionBelow } from './page-selection.js';
+import type { PageSelection } from './page-selection.js';
 import { RawWriter } from './raw-writer.js';
 import { SplitWriter, splitEvenly } from './split-writer.js';
 import { type Compress, copyPages, DESCRIPTION, selectionOf } from './testing/copy-dump.js';
@@ -184,16 +184,6 @@ test('a set of more files than pages, and a dump of no page at all, can be read'
   const nothing = memoryOf([[5, 'excluded']]);
   assertSame(open(write(nothing, kdump)), nothing);
   assertSame(open(write(nothing, elf)), nothing);
-});
-
-test('pages from a limit on are neither described nor written', () => {
-  const memory = randomMemory(new Random(18));
-  const all = selectionOf(memory);
-  const below = selectionBelow(all, 300);
-  assert.equal(below.count, all.written.count(0, 300));
-  assert.deepEqual([...below.described.runs()], [...all.described.runs(0, 300)]);
-  assert.equal(below.described.length, 300);
-  assert.equal(selectionBelow(all, LAST + 1), all);
 });
 
 test('a kdump header says what it is told', () => {

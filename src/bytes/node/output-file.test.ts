@@ -127,9 +127,9 @@ test('killed at any moment, the old file stays, or the new one is whole', async 
     const path = join(at, 'out');
     writeFileSync(path, 'old');
     const child = spawn(process.execPath, ['--input-type=module', '-e', WRITES, path]);
+    const ended = new Promise((end) => child.once('close', end));
     await new Promise((begun) => child.stdout.once('data', begun));
     await new Promise((passed) => setTimeout(passed, random.below(30)));
-    const ended = new Promise((end) => child.once('close', end));
     child.kill('SIGKILL');
     await ended;
     const content = readFileSync(path);
