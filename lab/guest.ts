@@ -1,7 +1,7 @@
 /** Our own module and program for guests, from the C in `lab/guest`. */
 
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { download } from './apt.js';
@@ -14,16 +14,26 @@ import { LabError, run, say } from './shell.js';
 const SOURCES = fileURLToPath(new URL('../../lab/guest/', import.meta.url));
 const MODULE = 'exhume_lab_crash';
 const PROGRAM = 'exhume-lab-user';
+const SECRETS = 'exhume-lab-secrets';
 
 export const MODULE_FILE = `${MODULE}.ko`;
 
 /** Who builds for a kernel: it takes the compiler that built it, in its release's Debian. */
 const BUILDERS: Partial<Record<KernelName, 'bookworm' | 'forky'>> = { '6.1': 'bookworm', '7.2': 'forky' };
 
-/** Changes when the sources do. */
+/** Changes when the sources of the module and of the program for all deaths do. */
 export function sourcesDigest(): string {
+  return digestOf(PROGRAM, MODULE);
+}
+
+/** Changes when the source of the program that leaves secrets does. */
+export function secretsDigest(): string {
+  return digestOf(SECRETS);
+}
+
+function digestOf(...names: readonly string[]): string {
   const hash = createHash('sha256');
-  for (const name of readdirSync(SOURCES).sort()) hash.update(readFileSync(join(SOURCES, name)));
+  for (const name of names) hash.update(readFileSync(join(SOURCES, `${name}.c`)));
   return hash.digest('hex').slice(0, 16);
 }
 
@@ -49,10 +59,19 @@ export function crashModule(name: KernelName): Uint8Array {
 
 /** The program that does in a guest what busybox cannot, statically linked. */
 export function userProgram(): Uint8Array {
-  const built = join(labPath('guest'), `${PROGRAM}-${sourcesDigest()}`);
+  return program(PROGRAM, sourcesDigest());
+}
+
+/** The program that leaves secrets in a guest, statically linked. */
+export function secretsProgram(): Uint8Array {
+  return program(SECRETS, secretsDigest());
+}
+
+function program(name: string, digest: string): Uint8Array {
+  const built = join(labPath('guest'), `${name}-${digest}`);
   if (!existsSync(built)) {
     const made = `${built}.making`;
-    run('gcc-12', ['-O1', '-static', '-pthread', '-o', made, join(SOURCES, `${PROGRAM}.c`)]);
+    run('gcc-12', ['-O1', '-static', '-pthread', '-o', made, join(SOURCES, `${name}.c`)]);
     renameSync(made, built);
   }
   return readFileSync(built);

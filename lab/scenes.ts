@@ -269,4 +269,6 @@ export const SCENES: readonly Scene[] = [
   dies('oom-6.1', '6.1', 'oom'),
   dies('oom-kill-7.2', '7.2', 'oom-kill'),
   dies('nmi-7.2', '7.2', 'nmi'),
+  dies('secrets-6.1', '6.1', 'secrets'),
+  dies('secrets-7.2', '7.2', 'secrets'),
 ];

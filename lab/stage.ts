@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { type Command, inForky } from './chroot.js';
 import { DEATHS, type Death } from './deaths.js';
 import { labDirectory, labPath, sceneDirectory } from './directories.js';
-import { crashModule, MODULE_FILE, sourcesDigest, userProgram } from './guest.js';
+import { crashModule, MODULE_FILE, secretsDigest, secretsProgram, sourcesDigest, userProgram } from './guest.js';
 import { buildInitramfs, moduleFile } from './initramfs.js';
 import { type Kernel, kernel } from './kernels.js';
 import { carriedDigest, carriedFiles, NODE, SETPRIV } from './live.js';
@@ -57,10 +57,11 @@ export async function makeScene(scene: Scene, force: boolean): Promise<boolean> 
     way === undefined
       ? {}
       : { deathEdition: DEATH_EDITION, way: { ...way, until: `${way.until}` }, sources: sourcesDigest() };
+  const secrets = scene.death === 'secrets' ? { secrets: secretsDigest() } : {};
   // What exhume said is as old as the exhume that said it.
   const carried = scene.ending === 'live' ? { carried: carriedDigest() } : {};
   const program = scene.memory ? { program: memoryDigest() } : {};
-  const parts = { edition: EDITION, ...scene, ...derived, ...guest, ...carried, ...program };
+  const parts = { edition: EDITION, ...scene, ...derived, ...guest, ...secrets, ...carried, ...program };
   const definition = `${JSON.stringify(parts, undefined, 2)}\n`;
   if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === definition) return false;
   const making = `${directory}.making`;
@@ -189,6 +190,7 @@ function initramfs(scene: Scene, guestKernel: Kernel): Uint8Array {
   if (way?.ours) {
     const ours = new Map([[MODULE_FILE, crashModule(scene.kernel)]]);
     const files = new Map([['/bin/exhume-lab-user', userProgram()]]);
+    if (scene.death === 'secrets') files.set('/bin/exhume-lab-secrets', secretsProgram());
     return buildInitramfs({ kernel: guestKernel, modules, ownModules: ours, script, files });
   }
   if (scene.ending === 'live') {

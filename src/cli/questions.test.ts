@@ -12,10 +12,45 @@ const NOT_ASKED: Readonly<Record<string, string>> = {
   convert: 'writes what is left: of its classes of pages some cannot be told any more, and those pages are kept',
 };
 
-test('every command is among the questions, so that a dump with --keep kernel answers it', () => {
+/** Options that choose among what is read anyway, or how it is shown. */
+const OF_FORM: Readonly<Record<string, readonly string[]>> = {
+  report: ['--format', '--signature', '--log-lines'],
+  log: ['-T', '-r', '-l', '-n', '--caller'],
+  regs: ['-c'],
+  sym: ['-g'],
+  ps: ['-k', '-u', '-G', '-A', '-y', '-C', '-s', '-t', '-m', '-S', '-H'],
+  bt: ['-c', '-s', '-l', '--debug'],
+  runq: ['-c', '-t', '-m'],
+  mod: ['-t', '-v'],
+  mount: ['-p'],
+  files: ['-c', '-R'],
+  kmem: ['-M'],
+  vm: ['-s', '-M'],
+  ipcs: ['-m', '-M', '-s', '-q'],
+  irq: ['-u', '-a', '-s', '-c'],
+  timer: ['-C'],
+};
+
+/** What they look at is named by their operands, and cannot be known before. */
+const OF_OPERANDS = new Set(['vtop', 'rd', 'struct', 'p', 'list', 'tree', 'dis', 'waitq']);
+
+test('every command is among the questions, with each option that makes it read more, so that a dump with --keep kernel answers it', () => {
   const quiet = { write: () => true };
   const program = createProgram(new Session({ stdout: quiet, stderr: quiet, environment: {} }));
   const asked = new Set(QUESTIONS.map(({ line }) => line.split(' ')[0]));
   const commands = program.commands.map((command) => command.name());
   assert.deepEqual([...asked, ...Object.keys(NOT_ASKED)].sort(), commands.sort());
+  for (const command of program.commands) {
+    const name = command.name();
+    if (OF_OPERANDS.has(name) || name in NOT_ASKED) continue;
+    const words = new Set(
+      QUESTIONS.map(({ line }) => line.split(' '))
+        .filter(([first]) => first === name)
+        .flat(),
+    );
+    const known = new Set([...words, ...(OF_FORM[name] ?? [])]);
+    for (const { short, long } of command.options) {
+      assert.ok(known.has(short ?? '') || known.has(long ?? ''), `${name} ${short ?? ''} ${long ?? ''}`);
+    }
+  }
 });

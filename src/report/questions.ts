@@ -1,4 +1,6 @@
+import { hex } from '../bytes/address.js';
 import { ExhumeError } from '../bytes/errors.js';
+import { readTasks } from '../kernel/tasks/task-list.js';
 import { buildBt } from './bt.js';
 import { buildDev } from './dev.js';
 import { buildDis } from './dis.js';
@@ -6,6 +8,7 @@ import { buildFiles } from './files.js';
 import { buildInfo } from './info.js';
 import { buildIpcs } from './ipcs.js';
 import { buildIrq } from './irq.js';
+import { requireView } from './kernel-view.js';
 import { buildKmem } from './kmem.js';
 import { buildList } from './list.js';
 import { buildLog } from './log.js';
@@ -36,6 +39,8 @@ export interface Question {
   readonly line: string;
   /** Throws ExhumeError where this dump has no answer. */
   readonly ask: (subject: Subject) => unknown;
+  /** It reads memory of processes: a dump without the data of users has no answer. */
+  readonly ofProcesses?: boolean;
 }
 
 /**
@@ -48,11 +53,15 @@ export const QUESTIONS: readonly Question[] = [
   { line: 'log', ask: (subject) => buildLog(subject).model },
   { line: 'regs', ask: (subject) => buildRegs(subject) },
   { line: 'sym --list', ask: (subject) => buildSymbolList(subject) },
-  { line: 'ps -l', ask: (subject) => buildPs(subject, { byLastRun: true }) },
+  { line: 'ps -l -r', ask: (subject) => buildPs(subject, { byLastRun: true, limits: true }) },
+  { line: 'ps -a', ask: (subject) => buildPs(subject, { programs: true }), ofProcesses: true },
   { line: 'ps -p', ask: (subject) => buildPs(subject, { relation: 'parents' }) },
   { line: 'ps -c', ask: (subject) => buildPs(subject, { relation: 'children' }) },
   { line: 'ps -g', ask: (subject) => buildPs(subject, { relation: 'threads' }) },
-  { line: 'bt --all -t', ask: (subject) => buildBt(subject, { all: true, textAddresses: true }) },
+  {
+    line: 'bt --all -t -T -f -F -r',
+    ask: (subject) => buildBt(subject, { all: true, allTextAddresses: true, words: true, raw: true }),
+  },
   { line: 'bt -a', ask: (subject) => buildBt(subject, { active: true }) },
   { line: 'mod', ask: (subject) => buildMod(subject) },
   { line: 'runq -d', ask: (subject) => buildRunq(subject, { debug: true }) },
@@ -61,18 +70,23 @@ export const QUESTIONS: readonly Question[] = [
   { line: 'timer -r', ask: (subject) => buildTimer(subject, { hrtimers: true }) },
   { line: 'irq -b -d', ask: (subject) => buildIrq(subject, { softirqs: true, gates: true }) },
   { line: 'mount', ask: (subject) => buildMount(subject) },
+  { line: 'mount -n', ask: (subject) => ofNamespaces(subject, (task) => buildMount(subject, { task })) },
   { line: 'files', ask: (subject) => buildFiles(subject) },
   { line: 'vm', ask: (subject) => buildVm(subject) },
   { line: 'net', ask: (subject) => buildNet(subject) },
+  { line: 'net -n', ask: (subject) => ofNamespaces(subject, (namespace) => buildNet(subject, { namespace })) },
   { line: 'net -s', ask: (subject) => buildNet(subject, { sockets: true }) },
   { line: 'ipcs', ask: (subject) => buildIpcs(subject) },
+  { line: 'ipcs -n', ask: (subject) => ofNamespaces(subject, (namespace) => buildIpcs(subject, { namespace })) },
   { line: 'swap', ask: (subject) => buildSwap(subject) },
   {
-    line: 'kmem -i -s -f -z -V',
-    ask: (subject) => buildKmem(subject, { use: true, slabs: true, zones: true, free: true, statistics: true }),
+    line: 'kmem -i -s -f -z -v -V',
+    ask: (subject) =>
+      buildKmem(subject, { use: true, slabs: true, zones: true, free: true, areas: true, statistics: true }),
   },
+  { line: 'kmem init_task', ask: (subject) => buildKmem(subject, { addresses: ['init_task'] }) },
   { line: 'dev', ask: (subject) => buildDev(subject) },
-  { line: 'dev -p', ask: (subject) => buildDev(subject, true) },
+  { line: 'dev -p -d', ask: (subject) => buildDev(subject, true) },
   { line: 'sys', ask: (subject) => buildSys(subject, []) },
   { line: 'mach', ask: (subject) => buildMach(subject) },
   { line: 'struct task_struct init_task', ask: (subject) => buildStruct(subject, 'task_struct', { at: 'init_task' }) },
@@ -91,6 +105,17 @@ export const QUESTIONS: readonly Question[] = [
   },
   { line: 'dis schedule', ask: (subject) => buildDis(subject, 'schedule', () => []) },
 ];
+
+/** An answer for one task of each set of namespaces. */
+function ofNamespaces<T>(subject: Subject, ask: (task: string) => T): T[] {
+  const view = requireView(subject);
+  const tasks = new Map<bigint, bigint>();
+  for (const { address } of readTasks(view).tasks) {
+    const namespaces = view.struct('task_struct', address).pointer('nsproxy');
+    if (namespaces !== 0n && !tasks.has(namespaces)) tasks.set(namespaces, address);
+  }
+  return [...tasks.values()].map((task) => ask(hex(task)));
+}
 
 /** Asks everything. A question without an answer is passed over: it would have none in another dump of the same memory. */
 export function askEverything(subject: Subject): void {

@@ -76,7 +76,7 @@ class SlabReader {
   private counts(cache: Struct): { slabs: number; total: number } | undefined {
     let slabs = 0;
     let total = 0;
-    for (const { node } of this.perNode(cache)) {
+    for (const { node } of slabNodes(this.view, cache, this.nodes)) {
       if (!node.has('nr_slabs.counter')) return undefined;
       slabs += node.int('nr_slabs.counter');
       total += node.int('total_objects.counter');
@@ -84,29 +84,10 @@ class SlabReader {
     return { slabs, total };
   }
 
-  /** The description of each node's slabs: `node[]` until 7.1, then `per_node[]`, which has the barn of sheaves beside it. */
-  private *perNode(cache: Struct): Generator<{ node: Struct; barn: Struct | undefined }> {
-    const { view } = this;
-    const pairs = cache.type.field('per_node');
-    const pairType = view.types.struct('kmem_cache_per_node_ptrs');
-    for (const index of this.nodes) {
-      if (pairs !== undefined && pairType !== undefined) {
-        const pair = view.struct(pairType.name, cache.address + BigInt(pairs.offset + index * pairType.size));
-        const node = pair.follow('node');
-        if (node !== undefined) yield { node, barn: pair.follow('barn') };
-      } else {
-        const at = view.memory.pointer(cache.addressOf('node') + BigInt(index * 8));
-        if (at === 0n) continue;
-        const node = view.struct('kmem_cache_node', at);
-        yield { node, barn: node.has('barn') ? node.follow('barn') : undefined };
-      }
-    }
-  }
-
   /** Free objects: on the nodes' partial slabs, in sheaves (6.18), on the CPUs' slabs and partial slabs (until 7.0). */
   private freeObjects(cache: Struct): number {
     let free = 0;
-    for (const { node, barn } of this.perNode(cache)) {
+    for (const { node, barn } of slabNodes(this.view, cache, this.nodes)) {
       const type = this.view.types.requireStruct(this.slabType);
       const link = type.field('slab_list') === undefined ? 'lru' : 'slab_list';
       free += sum(listEntries(this.view.memory, node.addressOf('partial'), type, link), freeInSlab);
@@ -140,7 +121,7 @@ class SlabReader {
       const slab = own.pointer(current);
       // The CPU's own list took all that was free; what others freed since is the slab's.
       if (slab !== 0n) {
-        free += this.freelistLength(cache, own.pointer('freelist'));
+        for (const _ of freeObjects(this.view, cache, own.pointer('freelist'))) free++;
         free += freeInSlab(this.view.struct(this.slabType, slab));
       }
       if (own.has('partial')) free += this.freeOnPartials(own.pointer('partial'));
@@ -160,22 +141,45 @@ class SlabReader {
     }
     return free;
   }
+}
 
-  /**
-   * Objects on a free list: each holds the next one's address at `offset`. With CONFIG_SLAB_FREELIST_HARDENED that is
-   * mixed with the cache's secret and its own place, bytes swapped since 5.7.
-   */
-  private freelistLength(cache: Struct, first: bigint): number {
-    const secret = cache.has('random') ? cache.big('random') : undefined;
-    const offset = BigInt(cache.int('offset'));
-    let count = 0;
-    for (let object = first; object !== 0n; count++) {
-      if (count > MOST_OBJECTS) throw endless('a free list', object);
-      const at = object + offset;
-      const word = this.view.memory.u64(at);
-      object = secret === undefined ? word : word ^ secret ^ swapped(at);
+/** The description of each node's slabs: `node[]` until 7.1, then `per_node[]`, which has the barn of sheaves beside it. */
+export function* slabNodes(
+  view: KernelView,
+  cache: Struct,
+  nodes: readonly number[],
+): Generator<{ readonly node: Struct; readonly barn: Struct | undefined }> {
+  const pairs = cache.type.field('per_node');
+  const pairType = view.types.struct('kmem_cache_per_node_ptrs');
+  for (const index of nodes) {
+    if (pairs !== undefined && pairType !== undefined) {
+      const pair = view.struct(pairType.name, cache.address + BigInt(pairs.offset + index * pairType.size));
+      const node = pair.follow('node');
+      if (node !== undefined) yield { node, barn: pair.follow('barn') };
+    } else {
+      const at = view.memory.pointer(cache.addressOf('node') + BigInt(index * 8));
+      if (at === 0n) continue;
+      const node = view.struct('kmem_cache_node', at);
+      yield { node, barn: node.has('barn') ? node.follow('barn') : undefined };
     }
-    return count;
+  }
+}
+
+/**
+ * Objects on a free list: each holds the next one's address at `offset`. With CONFIG_SLAB_FREELIST_HARDENED that is
+ * mixed with the cache's secret and its own place, bytes swapped since 5.7. Throws EXH_BAD_STRUCTURE for one that does
+ * not end, and memory's errors.
+ */
+export function* freeObjects(view: KernelView, cache: Struct, first: bigint): Generator<bigint> {
+  const secret = cache.has('random') ? cache.big('random') : undefined;
+  const offset = BigInt(cache.int('offset'));
+  let count = 0;
+  for (let object = first; object !== 0n; count++) {
+    if (count > MOST_OBJECTS) throw endless('a free list', object);
+    yield object;
+    const at = object + offset;
+    const word = view.memory.u64(at);
+    object = secret === undefined ? word : word ^ secret ^ swapped(at);
   }
 }
 

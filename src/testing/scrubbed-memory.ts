@@ -1,0 +1,84 @@
+import type { Pfn } from '../bytes/address.js';
+import type { UserScrub } from '../convert/scrub.js';
+import { type MissingState, type PageState, PhysicalMemory, type PhysicalRange } from '../dump/memory.js';
+import type { Kernel } from '../kernel/kernel.js';
+import { ALWAYS_DROPPED, PageClassifier, readPageFacts } from '../kernel/memory/page-classes.js';
+
+/** A kernel's memory as a dump has it from which the data of users was scrubbed. */
+export class ScrubbedMemory extends PhysicalMemory {
+  readonly pageSize: number;
+  private readonly under: PhysicalMemory;
+  private readonly classes: Uint8Array;
+
+  constructor(
+    kernel: Kernel,
+    private readonly scrub: UserScrub,
+  ) {
+    super();
+    this.under = kernel.machine.memory;
+    this.pageSize = this.under.pageSize;
+    this.classes = new Uint8Array(Math.ceil((this.under.ranges().at(-1)?.end ?? 0) / this.pageSize));
+    const classifier = new PageClassifier(kernel.memory, readPageFacts(kernel));
+    for (const { start, end } of this.under.ranges()) {
+      const first = Math.floor(start / this.pageSize);
+      classifier.classify(first, this.classes.subarray(first, Math.ceil(end / this.pageSize)));
+    }
+  }
+
+  ranges(): readonly PhysicalRange[] {
+    return this.under.ranges();
+  }
+
+  /** As told by the whole dump, so that answers which tell it are the same. */
+  override presentBytes(): number {
+    return this.under.presentBytes();
+  }
+
+  state(pfn: Pfn): PageState {
+    const state = this.under.state(pfn);
+    if (state !== 'present') return state;
+    const dropped = ((this.classes[pfn] ?? 0) & (this.scrub.classes | ALWAYS_DROPPED)) !== 0;
+    return dropped || this.scrub.pages.has(pfn) ? 'excluded' : 'present';
+  }
+
+  page(pfn: Pfn): Uint8Array | MissingState {
+    const state = this.state(pfn);
+    const page = state === 'present' ? this.under.page(pfn) : state;
+    return typeof page === 'string' ? page : this.blanked(page, pfn * this.pageSize);
+  }
+
+  private blanked(page: Uint8Array, start: number): Uint8Array {
+    const { blank } = this.scrub;
+    let low = 0;
+    let high = blank.length / 2;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((blank[middle * 2 + 1] as number) > start) high = middle;
+      else low = middle + 1;
+    }
+    if (!((blank[low * 2] ?? Number.POSITIVE_INFINITY) < start + page.length)) return page;
+    const copy = page.slice();
+    for (let at = low * 2; at < blank.length && (blank[at] as number) < start + page.length; at += 2) {
+      copy.fill(0, Math.max(0, (blank[at] as number) - start), (blank[at + 1] as number) - start);
+    }
+    return copy;
+  }
+}
+
+/** How often each text stands in memory, within single pages. */
+export function occurrences(memory: PhysicalMemory, texts: readonly string[]): Map<string, number> {
+  const counts = new Map(texts.map((text) => [text, 0]));
+  for (const { start, end } of memory.presentRanges()) {
+    for (let pfn = Math.floor(start / memory.pageSize); pfn * memory.pageSize < end; pfn++) {
+      const page = memory.page(pfn as Pfn);
+      if (typeof page === 'string') continue;
+      const bytes = Buffer.from(page.buffer, page.byteOffset, page.length);
+      for (const text of texts) {
+        for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) {
+          counts.set(text, (counts.get(text) ?? 0) + 1);
+        }
+      }
+    }
+  }
+  return counts;
+}
