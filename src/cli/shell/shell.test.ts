@@ -79,7 +79,7 @@ test('a file of commands, and help', () => {
   writeFileSync(path, 'help\nhelp struct\n');
   const { status, stdout } = shell('', '-i', path);
   assert.equal(status, 0);
-  assert.match(stdout, /^ {2}struct {2}how a type is defined/m);
+  assert.match(stdout, /^ {2}struct {2,}how a type is defined/m);
   assert.match(stdout, /Examples:[\s\S]*exhume struct vmcore/);
   assert.doesNotMatch(stdout, /^ {2}shell /m);
   assert.equal(shell('', '-i', join(directory, 'none')).status, 4);
