@@ -128,6 +128,22 @@ test('with --keep kernel a dump is small, and answers as before', async () => {
   assert.equal((await exhume('ps', out)).stdout, (await exhume('ps', SAMPLE_PATH)).stdout);
 });
 
+test('with --scrub user what is of users is gone, and said', async () => {
+  const out = place();
+  const { pages, scrubbed } = await converted(SAMPLE_PATH, out, '--scrub', 'user');
+  assert.ok(scrubbed !== null && scrubbed.blanked.length > 5 && scrubbed.stays.length > 0);
+  assert.ok(pages.excluded.some(({ class: name }) => name === 'user'));
+  const [before, now] = [openDumpFiles([SAMPLE_PATH]).memory, openDumpFiles([out]).memory];
+  let blanked = 0;
+  for (let pfn = 0; pfn < 24_576; pfn++) {
+    const [old, page] = [before.page(pfn as Pfn), now.page(pfn as Pfn)];
+    if (typeof old === 'string' || typeof page === 'string' || Buffer.compare(old, page) === 0) continue;
+    assert.ok(page.every((byte, i) => byte === 0 || byte === old[i]));
+    blanked++;
+  }
+  assert.ok(blanked > 10, `${blanked} pages`);
+});
+
 test('with --fix-only the pages stay as they are', async () => {
   const out = place();
   const { header, pages } = await converted(SAMPLE_PATH, out, '--fix-only');

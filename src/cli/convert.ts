@@ -15,6 +15,7 @@ import { openShared } from '../convert/node/shared-input.js';
 import { spool } from '../convert/node/spool.js';
 import type { OutputFormat } from '../convert/outcome.js';
 import type { ProgressListener } from '../convert/progress.js';
+import { scrubUser } from '../convert/scrub.js';
 import { inputPages } from '../convert/selection.js';
 import type { Container } from '../dump/container.js';
 import { isAbsence } from '../report/absence.js';
@@ -71,7 +72,8 @@ async function converted(session: Session, files: readonly string[], options: Co
     const jobs = options.jobs ?? jobsFor(container);
     crew = jobs === 1 ? new SingleCrew(container.memory) : new ThreadCrew(input.shared, jobs);
     const subject = openSubject(container, options.kernel);
-    const level = levelOf(options);
+    const scrub = options.scrub === undefined ? undefined : scrubUser(requireKernel(subject));
+    const level = levelOf(options) | (scrub?.classes ?? 0);
     requireMachine(subject);
     const kernel = isAbsence(subject.kernel) ? undefined : subject.kernel;
     const described = describeDump(container, kernel, level);
@@ -84,12 +86,13 @@ async function converted(session: Session, files: readonly string[], options: Co
         zero: (level & 1) !== 0,
         classes: classDecider(level, () => requireKernel(subject)),
         keep: options.keep === undefined ? undefined : keptPages(subject),
+        scrubbed: scrub?.pages,
       },
       settings: {
         method,
         level: options.level,
         passThrough: container.format === 'kdump' && container.compression === method && options.level === undefined,
-        blank: new Float64Array(),
+        blank: scrub?.blank ?? new Float64Array(),
       },
       output: { name: output, format, compression: method, split: options.split ?? 1 },
       memoryEnd: format === 'kdump' || format === 'flattened' ? described.memoryEnd : undefined,
@@ -98,7 +101,7 @@ async function converted(session: Session, files: readonly string[], options: Co
       listener: progress.listener,
       signal,
     });
-    const model = buildConvert(subject, input.bytes, described, outcome);
+    const model = buildConvert(subject, input.bytes, described, outcome, scrub);
     return { model, lines: () => convertText(model) };
   } finally {
     progress.done();
@@ -115,6 +118,7 @@ const ABOUT_PAGES = [
   'exclude',
   'dumpLevel',
   'keep',
+  'scrub',
   'dryRun',
   'split',
   'reassemble',

@@ -9,9 +9,10 @@ const BY_STRUCT = PAGE_CLASS.cache | PAGE_CLASS.private | PAGE_CLASS.user | PAGE
 
 /**
  * Every class by which pages can be left out, as it is called in answers. `beyond` is what the kernel has no page structs
- * for, which a kdump file cannot have; `unneeded` what exhume needs for no answer.
+ * for, which a kdump file cannot have; `unneeded` what exhume needs for no answer;
+ * `scrubbed` what holds data of users beside the classes.
  */
-export const EXCLUDED_CLASSES = ['zero', ...ORDER, 'beyond', 'unneeded'] as const;
+export const EXCLUDED_CLASSES = ['zero', ...ORDER, 'beyond', 'unneeded', 'scrubbed'] as const;
 
 export type ExcludedClass = (typeof EXCLUDED_CLASSES)[number];
 

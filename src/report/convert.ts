@@ -1,5 +1,6 @@
 import type { DescribedDump } from '../convert/describe.js';
 import type { Outcome } from '../convert/outcome.js';
+import type { UserScrub } from '../convert/scrub.js';
 import { fileReport } from './file.js';
 import type { ConvertReport } from './schema/convert.js';
 import type { Subject } from './subject.js';
@@ -14,9 +15,10 @@ export function buildConvert(
   bytes: number,
   { repairs, missing }: DescribedDump,
   outcome: Outcome,
+  scrub?: UserScrub,
 ): ConvertReport {
   const { pages, pageSize, files, seconds } = outcome;
-  const damage = subject.container.damage.map(damageReport);
+  const damage = [...subject.container.damage, ...(scrub?.damage ?? [])].map(damageReport);
   if (pages.lost > 0) {
     damage.push({
       code: 'EXH_PAGE_LOST',
@@ -51,6 +53,13 @@ export function buildConvert(
       unknown: pages.unknown,
       lost: pages.lost,
     },
+    scrubbed:
+      scrub === undefined
+        ? null
+        : {
+            blanked: scrub.list.map(({ kind, objects, bytes }) => ({ kind, objects, bytes })),
+            stays: [...scrub.untold],
+          },
     seconds: Math.round(seconds * 1000) / 1000,
     bytesPerSecond: seconds === 0 ? 0 : Math.round((pages.described * pageSize) / seconds),
     jobs: outcome.jobs,

@@ -11,6 +11,7 @@ export interface ConvertCommandOptions extends SharedOptions {
   readonly exclude?: string;
   readonly dumpLevel?: number;
   readonly keep?: 'kernel';
+  readonly scrub?: 'user';
   readonly fixOnly?: boolean;
   readonly dryRun?: boolean;
   readonly split?: number;
@@ -58,6 +59,12 @@ export function defineConvert(program: Command, session: Session): void {
       new Option('--keep <what>', 'kernel: leave out all that exhume needs for no answer about the kernel').choices([
         'kernel',
       ]),
+    )
+    .addOption(
+      new Option(
+        '--scrub <what>',
+        'user: leave out pages of users, and blank their data in buffers of the kernel',
+      ).choices(['user']),
     )
     .option('--fix-only', 'copy the dump and make its header right; pages stay as they are')
     .option('--dry-run', 'write nothing: tell what each class would save, and about how large the dump would be')

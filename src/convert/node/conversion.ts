@@ -30,6 +30,8 @@ export interface Exclusion {
   readonly classes: ClassDecider | undefined;
   /** Leave out all pages but these; undefined: none. */
   readonly keep: PageBitmap | undefined;
+  /** Leave out these pages. */
+  readonly scrubbed: PageBitmap | undefined;
 }
 
 export interface ConversionOptions {
@@ -51,6 +53,7 @@ export interface ConversionOptions {
 
 const ZERO = EXCLUDED_CLASSES.indexOf('zero');
 const UNNEEDED = EXCLUDED_CLASSES.indexOf('unneeded');
+const SCRUBBED = EXCLUDED_CLASSES.indexOf('scrubbed');
 const BEYOND = EXCLUDED_CLASSES.indexOf('beyond');
 /** Pages that are decided on together: 64 MiB of memory. */
 const DECIDED_PAGES = 16_384;
@@ -137,12 +140,13 @@ class Conversion {
   /** Goes through the pages span by span, and takes out of each what its class excludes before it is given. */
   private *spans(): Generator<{ readonly from: number; readonly to: number; readonly pages: number }> {
     const { written } = this.input;
-    const { classes, keep } = this.options.exclusion;
+    const { classes, keep, scrubbed } = this.options.exclusion;
     const bytes = new Uint8Array(DECIDED_PAGES);
     for (let from = written.next(0); from < written.length; ) {
       const to = Math.min(from + DECIDED_PAGES, written.length);
       const pages = written.count(from, to);
       if (keep !== undefined) this.takeOut(from, to, UNNEEDED, (pfn) => !keep.has(pfn));
+      if (scrubbed !== undefined) this.takeOut(from, to, SCRUBBED, (pfn) => scrubbed.has(pfn));
       if (classes !== undefined) {
         const span = bytes.subarray(0, to - from);
         classes(from, span);

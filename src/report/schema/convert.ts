@@ -41,7 +41,7 @@ export const ConvertSchema = document('exhume-convert/1', 'What a conversion wro
       excludedBefore: Count('Pages that the input did not have any more: filtered out before'),
       excluded: Type.Array(
         Type.Object({
-          class: Text('zero, cache, private, user, free, poisoned, offline, beyond'),
+          class: Text('zero, cache, private, user, free, poisoned, offline, beyond, unneeded, scrubbed'),
           pages: Count('Pages left out; each counts in one class only'),
           bytes: Count('The memory that they are'),
         }),
@@ -51,6 +51,19 @@ export const ConvertSchema = document('exhume-convert/1', 'What a conversion wro
       lost: Count('Pages that the input should have and has not, or whose data is broken'),
     },
     { description: 'Where the pages of memory went' },
+  ),
+  scrubbed: Type.Union(
+    [
+      Type.Object({
+        blanked: Type.Array(
+          Type.Object({ kind: Text('What kind of data'), objects: Count('How many'), bytes: Count('Their size') }),
+          { description: 'Data of users that was left out or overwritten by zeros, beside the classes of pages' },
+        ),
+        stays: Type.Array(Type.String(), { description: 'What may hold data of users and is still there' }),
+      }),
+      Type.Null(),
+    ],
+    { description: 'With --scrub user: what was scrubbed; else null' },
   ),
   seconds: Type.Number({ minimum: 0, description: 'How long it took' }),
   bytesPerSecond: Count('Memory described, by the time it took'),

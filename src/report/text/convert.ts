@@ -9,6 +9,7 @@ export function* convertText({
   output,
   header,
   pages,
+  scrubbed,
   dryRun,
   seconds,
   bytesPerSecond,
@@ -33,6 +34,16 @@ export function* convertText({
     ],
     ['left', 'right', 'right'],
   );
+  if (scrubbed !== null) {
+    yield '';
+    yield 'Scrubbed, beside the pages of users:';
+    yield* columns(
+      scrubbed.blanked.map(({ kind, objects, bytes }) => [`  ${kind}`, String(objects), `${bytes} bytes`]),
+      ['left', 'right', 'right'],
+    );
+    yield 'May hold data of users, and stays:';
+    for (const what of scrubbed.stays) yield `  ${what}`;
+  }
   if (header.repairs.length > 0) {
     yield '';
     yield 'The header is right now:';
