@@ -25,6 +25,9 @@ export const ERROR_CODES = [
   'EXH_NO_LAYOUT',
   'EXH_NO_DEBUG_FILE',
   'EXH_BAD_STRUCTURE',
+  'EXH_DEVICE_MEMORY',
+  'EXH_DEVICE_RING',
+  'EXH_DEVICE_PROTOCOL',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
