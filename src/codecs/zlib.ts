@@ -20,16 +20,38 @@ export const decodeZlib: Decoder = (compressed, into) => {
     throw codecError('zlib', `${found} bytes instead of ${into.length}`, { expected: into.length, found });
   }
   into.set(output.subarray(0, into.length));
+  const stored = checksumAtEnd(compressed);
+  const computed = adler32(into);
+  if (stored !== computed) throw codecError('zlib', 'wrong checksum', { expected: stored, found: computed });
+};
+
+/**
+ * A zlib stream of unknown length, decompressed into the start of `room`, which it does not outgrow: what does not fit is
+ * dropped, and fills `room`. Undefined when it is none, or its checksum is wrong.
+ */
+export function decodeZlibStream(compressed: Uint8Array, room: Uint8Array): Uint8Array | undefined {
+  const header = ((compressed[0] ?? 0) << 8) | (compressed[1] ?? 0);
+  // RFC 1950: method 8, and a multiple of 31.
+  if (compressed.length < 6 || (header & 0x0f00) !== 0x0800 || header % 31 !== 0) return undefined;
+  try {
+    const made = unzlibSync(compressed, { out: room });
+    return made.length === room.length || checksumAtEnd(compressed) === adler32(made) ? made : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The Adler-32 that ends a stream, most significant byte first. */
+function checksumAtEnd(compressed: Uint8Array): number {
   const at = compressed.length - 4;
-  const stored =
+  return (
     (((compressed[at] as number) << 24) |
       ((compressed[at + 1] as number) << 16) |
       ((compressed[at + 2] as number) << 8) |
       (compressed[at + 3] as number)) >>>
-    0;
-  const computed = adler32(into);
-  if (stored !== computed) throw codecError('zlib', 'wrong checksum', { expected: stored, found: computed });
-};
+    0
+  );
+}
 
 /** Adler-32 (RFC 1950): two sums modulo 65521. */
 export function adler32(bytes: Uint8Array): number {
