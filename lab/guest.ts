@@ -1,7 +1,7 @@
-/** Our own module and program for guests, from the C in `lab/guest`. */
+/** Our own modules and programs for guests, from the C in `lab/guest` and `drivers`. */
 
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { download } from './apt.js';
@@ -12,11 +12,15 @@ import { LabError, run, say } from './shell.js';
 
 // From dist/lab as from lab.
 const SOURCES = fileURLToPath(new URL('../../lab/guest/', import.meta.url));
+const DRIVER_SOURCES = fileURLToPath(new URL('../../drivers/virtio-pstore/', import.meta.url));
 const MODULE = 'exhume_lab_crash';
 const PROGRAM = 'exhume-lab-user';
 const SECRETS = 'exhume-lab-secrets';
+const DRIVER = 'virtio_pstore';
+const DRIVER_FILES = ['Kbuild', 'compat.h', `${DRIVER}.c`, `${DRIVER}.h`];
 
 export const MODULE_FILE = `${MODULE}.ko`;
+export const DRIVER_FILE = `${DRIVER}.ko`;
 
 /** Who builds for a kernel: it takes the compiler that built it, in its release's Debian. */
 const BUILDERS: Partial<Record<KernelName, 'bookworm' | 'forky'>> = { '6.1': 'bookworm', '7.2': 'forky' };
@@ -39,20 +43,45 @@ function digestOf(...names: readonly string[]): string {
 
 /** The module that a guest dies by, with its debug information. Built once from the same source. */
 export function crashModule(name: KernelName): Uint8Array {
+  return buildOnce(name, MODULE, sourcesDigest(), (directory) => {
+    writeFileSync(join(directory, `${MODULE}.c`), readFileSync(join(SOURCES, `${MODULE}.c`)));
+    writeFileSync(join(directory, 'Makefile'), `obj-m := ${MODULE}.o\n`);
+  });
+}
+
+/** Our driver for virtio-pstore. What the compiler says with all of the kernel's warnings fails the build. */
+export function pstoreDriver(name: KernelName): Uint8Array {
+  const hash = createHash('sha256');
+  for (const file of DRIVER_FILES) hash.update(readFileSync(join(DRIVER_SOURCES, file)));
+  const write = (directory: string): void => {
+    for (const file of DRIVER_FILES) copyFileSync(join(DRIVER_SOURCES, file), join(directory, file));
+  };
+  return buildOnce(name, DRIVER, hash.digest('hex').slice(0, 16), write, ['W=1', 'KCFLAGS=-Werror']);
+}
+
+/** A module out of the sources that `write` puts into a directory. */
+function buildOnce(
+  name: KernelName,
+  module: string,
+  digest: string,
+  write: (directory: string) => void,
+  options: readonly string[] = [],
+): Uint8Array {
   const by = BUILDERS[name];
-  if (by === undefined) throw new LabError(`the lab's module is built for ${Object.keys(BUILDERS).join(' and ')} only`);
-  const built = join(labDirectory, 'kernels', name, `${MODULE}-${sourcesDigest()}.ko`);
+  if (by === undefined)
+    throw new LabError(`the lab's modules are built for ${Object.keys(BUILDERS).join(' and ')} only`);
+  const built = join(labDirectory, 'kernels', name, `${module}-${digest}.ko`);
   if (existsSync(built)) return readFileSync(built);
   const headers = kernelHeaders(name);
-  say(`building ${MODULE} for ${name}`);
-  const directory = labPath('scratch', `module-${name}`);
-  writeFileSync(join(directory, `${MODULE}.c`), readFileSync(join(SOURCES, `${MODULE}.c`)));
-  writeFileSync(join(directory, 'Makefile'), `obj-m := ${MODULE}.o\n`);
-  const make: Command = { command: 'make', args: ['-s', '-C', headers, `M=${directory}`, 'modules'] };
+  say(`building ${module} for ${name}`);
+  const directory = labPath('scratch', `${module}-${name}`);
+  write(directory);
+  const args = ['-s', '-C', headers, `M=${directory}`, ...options, 'modules'];
   if (by === 'forky') installForkyTools();
-  const { command, args } = by === 'forky' ? inForky([labPath('kernels'), directory], make.command, make.args) : make;
-  run(command, args);
-  renameSync(join(directory, MODULE_FILE), built);
+  const make: Command =
+    by === 'forky' ? inForky([labPath('kernels'), directory], 'make', args) : { command: 'make', args };
+  run(make.command, make.args);
+  renameSync(join(directory, `${module}.ko`), built);
   rmSync(directory, { recursive: true });
   return readFileSync(built);
 }
