@@ -19,6 +19,7 @@ import { defineMount } from './commands/mount.js';
 import { defineNet } from './commands/net.js';
 import { defineP } from './commands/p.js';
 import { definePs } from './commands/ps.js';
+import { definePstore } from './commands/pstore.js';
 import { defineRd, withLongWidths } from './commands/rd.js';
 import { defineRegs } from './commands/regs.js';
 import { defineReport } from './commands/report.js';
@@ -84,6 +85,7 @@ export function createProgram(session: Session): Command {
   defineSys(program, session);
   defineMach(program, session);
   defineConvert(program, session);
+  definePstore(program, session);
   defineShell(program, session, { createProgram, runWords });
   defineDev(program, session);
   defineWaitq(program, session);

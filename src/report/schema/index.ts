@@ -17,6 +17,7 @@ import { ModSchema } from './mod.js';
 import { MountsSchema } from './mount.js';
 import { NetSchema } from './net.js';
 import { PsSchema } from './ps.js';
+import { PstoreCatSchema, PstoreChangeSchema, PstoreListSchema, PstoreRecordSchema } from './pstore.js';
 import { RdSchema } from './rd.js';
 import { ReportSchema } from './report.js';
 import { RunqSchema } from './runq.js';
@@ -64,6 +65,10 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   mach: MachSchema,
   dev: DevSchema,
   waitq: WaitqSchema,
+  'pstore-ls': PstoreListSchema,
+  'pstore-cat': PstoreCatSchema,
+  'pstore-change': PstoreChangeSchema,
+  'pstore-record': PstoreRecordSchema,
   error: ErrorSchema,
 };
 
