@@ -5,6 +5,7 @@ import { defineBt } from './commands/bt.js';
 import { defineCompletion } from './commands/completion.js';
 import { defineConvert } from './commands/convert.js';
 import { defineDev } from './commands/dev.js';
+import { defineDevice } from './commands/device.js';
 import { defineDis } from './commands/dis.js';
 import { defineFiles } from './commands/files.js';
 import { defineInfo } from './commands/info.js';
@@ -86,6 +87,7 @@ export function createProgram(session: Session): Command {
   defineMach(program, session);
   defineConvert(program, session);
   definePstore(program, session);
+  defineDevice(program, session);
   defineShell(program, session, { createProgram, runWords });
   defineDev(program, session);
   defineWaitq(program, session);

@@ -27,6 +27,8 @@ export class VfioClient {
     socket.on('data', (chunk: Uint8Array) => {
       for (const message of this.reader.push(chunk)) this.receive(message);
     });
+    // What follows an error is the end, which is told of.
+    socket.on('error', () => {});
     socket.on('close', () => {
       for (const { reject } of this.replies.values()) reject(new Error('the device closed the connection'));
     });
@@ -92,7 +94,7 @@ export class VfioClient {
   }
 
   private serve({ id, command, body }: Message): void {
-    if (this.socket.destroyed) return;
+    if (!this.socket.writable) return;
     const { address, count } = DMA_ACCESS.read(viewOf(body));
     const head = body.subarray(0, DMA_ACCESS.size);
     this.accesses++;
