@@ -9,6 +9,8 @@ const NOT_ASKED: Readonly<Record<string, string>> = {
   search: 'reads all memory: of what is left it finds what is there, and says how much it could not look at',
   shell: 'runs other commands',
   completion: 'reads no dump',
+  pstore: 'reads no dump',
+  device: 'reads no dump',
   convert: 'writes what is left: of its classes of pages some cannot be told any more, and those pages are kept',
 };
 
