@@ -131,3 +131,37 @@ test('rm removes what it is told to, with its description, and no number comes b
   assert.deepEqual(readdirSync(plain), []);
   assert.equal((await exhume('pstore', 'ls', plain)).status, 3);
 });
+
+test('report tells of records what it tells of a dump: the kernel, why it died, by what the crash is known', async () => {
+  const { status, answer } = await json('report', FIXTURE);
+  assert.equal(status, 0);
+  assert.equal(answer.headline, 'Linux 7.2.12+deb14-cloud-amd64 died: sysrq triggered crash');
+  assert.equal(answer.kernel.commandLine, 'console=ttyS0 panic=-1 pstore.kmsg_bytes=65536 pstore.backend=erst');
+  assert.equal(answer.kernel.kaslrOffset, '0x1600000');
+  assert.equal(answer.log.total, 411);
+  assert.deepEqual(
+    answer.kernels.map(({ role, chosen }: Record<string, unknown>) => [role, chosen]),
+    [
+      ['running', false],
+      ['crashed', true],
+    ],
+  );
+  const { stdout } = await exhume(FIXTURE);
+  assert.equal(stdout.split('not the memory').length, 2);
+  assert.match((await exhume(FIXTURE, '--format', 'html')).stdout, /^<!doctype html>[\s\S]*sysrq triggered crash/i);
+});
+
+test('an oops in records has the signature of the same oops of another kernel, and a single part is read too', async () => {
+  const other = fileURLToPath(new URL('../../../src/pstore/fixtures/erst-6.1/', import.meta.url));
+  const { answer: oops } = await json('report', stored().concat('/web'), '--kernel', '0');
+  assert.equal(oops.crash.kind, 'page-fault');
+  assert.match(oops.headline, /^Linux 7\.2\S* kept its log after this: NULL pointer dereference at 0x40 in lab_touch/);
+  assert.equal(oops.crash.time.source, 'record');
+  const { answer } = await json('signature', 'report', '--signature', other, '--kernel', '0');
+  assert.equal(answer.signature.id, oops.signature.id);
+  const { answer: part } = await json('report', `${FIXTURE}dmesg-erst-7710592913486381057.enc.z`);
+  assert.deepEqual([part.kernel.banner, part.kernel.release], [null, '7.2.12+deb14-cloud-amd64']);
+  assert.equal(part.signature.id, oops.signature.id);
+  assert.equal((await exhume(FIXTURE, '--kernel', '2')).status, 2);
+  assert.equal((await exhume(join(stored(), 'db'))).status, 4);
+});

@@ -1,13 +1,27 @@
-import { mkdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { mkdirSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { ExhumeError } from '../bytes/errors.js';
 import { outputError } from '../bytes/node/output-error.js';
 import { joinDumps } from '../pstore/dumps.js';
+import { parseRecordName } from '../pstore/name.js';
 import { removeRecord, writeWhole } from '../pstore/node/files.js';
-import { type FoundRecord, loadRecord } from '../pstore/node/read.js';
+import { type FoundRecord, findRecords, loadRecord } from '../pstore/node/read.js';
+import type { PstoreRecord } from '../pstore/record.js';
 import { buildPstoreChange } from '../report/pstore.js';
 import type { PstoreChange } from '../report/schema/pstore.js';
 import { damageReport } from '../report/words.js';
+
+/**
+ * The records that a command line names where a dump may stand: directories, and files that are called like records.
+ * Undefined when it names anything else. Throws EXH_IO, EXH_NOT_A_DUMP for a directory without any.
+ */
+export function recordsOf(paths: readonly string[]): PstoreRecord[] | undefined {
+  const named = paths.every((path) => {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    return stat?.isDirectory() || (stat?.isFile() && parseRecordName(basename(path)) !== undefined);
+  });
+  return named ? paths.flatMap(findRecords).map(loadRecord) : undefined;
+}
 
 /** `exhume pstore rm`. Throws EXH_IO with the first that cannot be removed; those before it are gone. */
 export function removeRecords(records: readonly FoundRecord[]): PstoreChange {

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { deflateRawSync, deflateSync } from 'node:zlib';
 import { Random } from '../testing/random.js';
 import { joinDumps } from './dumps.js';
+import { identityOf, logOfDump } from './log.js';
 import { parseRecordName } from './name.js';
 import { type PstoreRecord, readRecord } from './record.js';
 import { LARGEST_TEXT, unpackRecord } from './unpack.js';
@@ -180,4 +181,26 @@ test('what ends up in records never throws, and allocates within its bounds', ()
     assert.equal(found.method === undefined, found.damage.length > 0 && found.text.length === 0);
     joinDumps([found, record('dmesg-1', bytes)]);
   }
+});
+
+test('lines become messages with level, time and caller; who wrote to /dev/kmsg is not the kernel', () => {
+  const text = [
+    'Panic#1 Part1',
+    '<14>[    1.000000] Linux version 9.9 of a user',
+    '<5>[    2.000000][    T7] Linux version 6.1.2-test (gcc) #1',
+    '<6>[    3.000001][   C12] Command line: quiet',
+    '<0>no time',
+  ].join('\n');
+  const [dump] = joinDumps([record('dmesg-1', bytesOf(`${text}\n`))]);
+  assert.ok(dump);
+  const log = logOfDump(dump);
+  const shown = log.records.map((each) => [each.level, each.facility, each.timeNanoseconds, each.caller, each.text]);
+  assert.deepEqual(shown, [
+    [6, 1, 1_000_000_000n, undefined, 'Linux version 9.9 of a user'],
+    [5, 0, 2_000_000_000n, { kind: 'task', id: 7 }, 'Linux version 6.1.2-test (gcc) #1'],
+    [6, 0, 3_000_001_000n, { kind: 'cpu', id: 12 }, 'Command line: quiet'],
+    [0, 0, undefined, undefined, 'no time'],
+  ]);
+  const banner = 'Linux version 6.1.2-test (gcc) #1';
+  assert.deepEqual(identityOf(log), { banner, release: '6.1.2-test', commandLine: 'quiet' });
 });

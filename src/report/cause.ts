@@ -12,7 +12,7 @@ import type { BlockedReport, CauseReport, MemoryReport, SignatureReport } from '
 
 /** Who can say why a kernel died. */
 export interface Witnesses {
-  readonly kernel: Kernel;
+  readonly kernel: Pick<Kernel, 'role' | 'panicCpu' | 'crashTime'>;
   readonly machine: Machine | undefined;
   /** What its log tells; undefined where there is none. */
   readonly log: CrashText | undefined;

@@ -14,15 +14,18 @@ export interface Crash {
   readonly isTold: (index: number) => boolean;
 }
 
+/** What a kernel itself says of its end. */
+export type Mortal = Pick<Kernel, 'role' | 'uptime' | 'panicCpu' | 'crashTime' | 'stoppedTime'>;
+
 /** Why the kernel died, out of its log and its own variables. */
-export function crashOf(kernel: Kernel, log: KernelLog | Absence): Crash {
+export function crashOf(kernel: Mortal, log: KernelLog | Absence): Crash {
   if (isAbsence(log)) return { report: withoutLog(kernel, log), text: undefined, isTold: () => false };
   const found = findCrash(log);
   const told = toldRecords(log, found);
   return { report: crashReport(kernel, found), text: found, isTold: (index) => told.has(index) };
 }
 
-function crashReport(kernel: Kernel, found: CrashText): CrashReport {
+function crashReport(kernel: Mortal, found: CrashText): CrashReport {
   const { cause, panic } = found;
   const seconds = secondsOf(panic ?? cause);
   return {
@@ -49,7 +52,7 @@ function crashReport(kernel: Kernel, found: CrashText): CrashReport {
   };
 }
 
-function withoutLog(kernel: Kernel, { absent }: Absence): CrashReport {
+function withoutLog(kernel: Mortal, { absent }: Absence): CrashReport {
   const nothing: CrashText = {
     cause: undefined,
     panic: undefined,
@@ -67,7 +70,7 @@ function withoutLog(kernel: Kernel, { absent }: Absence): CrashReport {
   return { ...report, kind: 'unknown', reason: `its log could not be read: ${absent}` };
 }
 
-function reasonWithoutEvent({ role, crashTime, panicCpu }: Kernel): string {
+function reasonWithoutEvent({ role, crashTime, panicCpu }: Mortal): string {
   if (role !== 'crashed') return 'nothing in it says that it crashed';
   if (panicCpu !== undefined) return `it panicked on CPU ${panicCpu} (panic_cpu), and its log does not say why`;
   return crashTime === undefined
@@ -110,7 +113,7 @@ function toldRecords({ records }: KernelLog, { cause, panic }: CrashText): Reado
  * When it died: VMCOREINFO's CRASHTIME; else the clock at boot and the time of the message;
  * for a kernel that did not die, the clock when it stopped.
  */
-function timeOf(kernel: Kernel, seconds: number | undefined): CrashReport['time'] {
+function timeOf(kernel: Mortal, seconds: number | undefined): CrashReport['time'] {
   const { crashTime, stoppedTime, uptime } = kernel;
   if (crashTime !== undefined) return instant(crashTime, 'CRASHTIME');
   if (stoppedTime === undefined) return null;
@@ -118,7 +121,7 @@ function timeOf(kernel: Kernel, seconds: number | undefined): CrashReport['time'
   return instant(Math.floor(stoppedTime - uptime + seconds), 'log');
 }
 
-function instant(epoch: number, source: string): CrashReport['time'] {
+export function instant(epoch: number, source: string): CrashReport['time'] {
   const date = new Date(epoch * 1000);
   if (Number.isNaN(date.getTime())) return null;
   return { epoch, iso: date.toISOString().replace('.000Z', 'Z'), source };

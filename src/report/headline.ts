@@ -15,6 +15,7 @@ export function headlineOf({
   if (isAbsence(crash)) return kernel.role === 'crashed' ? `${name} crashed` : name;
   if (kernel.role === 'crashed') return `${name} died: ${crash.reason}`;
   if (crash.kind === 'unknown') return `${name}: whether it crashed cannot be told: ${crash.reason}`;
+  if (file.format === 'pstore') return `${name} kept its log after this: ${crash.reason}`;
   const state = file.live ? 'is running' : 'was dumped alive';
   return crash.kind === 'none' ? `${name} ${state}; ${crash.reason}` : `${name} ${state} after this: ${crash.reason}`;
 }

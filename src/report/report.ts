@@ -151,7 +151,11 @@ function modulesOn(stack: readonly Frame[] | undefined, log: CrashText | undefin
   return new Set(frames.flatMap(({ module }) => module ?? []));
 }
 
-function logSection(log: KernelLog, { logLines, wholeLog }: ReportOptions, crash: Crash | undefined): Report['log'] {
+export function logSection(
+  log: KernelLog,
+  { logLines, wholeLog }: ReportOptions,
+  crash: Crash | undefined,
+): Report['log'] {
   const isTold = crash?.isTold ?? (() => false);
   const shown = wholeLog ? log.records : log.records.filter((_, index) => !isTold(index)).slice(-logLines);
   const records = logRecords(wholeLog || logLines > 0 ? shown : []);

@@ -36,7 +36,7 @@ export function readTextLog(source: LogSource, pointer: VirtualAddress): KernelL
   return {
     format: 'text',
     source: `log_buf at ${hex(address)}: ${size} bytes of text`,
-    records: linesOf(text, length === size),
+    records: parseTextLog(text, length === size),
     pending: [],
     lost: { atStart: undefined, gaps: [] },
     joinsContinuations: false,
@@ -61,26 +61,30 @@ function ringBytes(region: Region, start: number, length: number): Uint8Array {
   return bytes.subarray(0, kept);
 }
 
-/** @param cut the ring has wrapped, so the first line has lost its beginning */
-function linesOf(text: string, cut: boolean): LogRecord[] {
+/**
+ * Lines as /proc/kmsg and pstore have them, one message each: `<6>[    1.234567][    T1] text`, the caller only where the
+ * kernel prints it (CONFIG_PRINTK_CALLER).
+ * @param cut the ring has wrapped, so the first line has lost its beginning
+ */
+export function parseTextLog(text: string, cut = false): LogRecord[] {
   const lines = text.split('\n');
   if (lines.at(-1) === '') lines.pop();
   if (cut) lines.shift();
   return lines.map((line, i) => {
-    const [, priority, seconds, fraction, message] =
-      /^(?:<(\d{1,4})>)?(?:\[ *(\d{1,12})\.(\d{6})\] )?([\s\S]*)$/.exec(line) ?? [];
-    const number = priority === undefined ? DEFAULT_LEVEL : Number(priority);
+    const [, priority, seconds, fraction, printer, number, message] =
+      /^(?:<(\d{1,4})>)?(?:\[ *(\d{1,12})\.(\d{6})\](?:\[ *([CT])(\d{1,10})\])? )?([\s\S]*)$/.exec(line) ?? [];
+    const level = priority === undefined ? DEFAULT_LEVEL : Number(priority);
     const whole = i < lines.length - 1 || text.endsWith('\n');
     return {
       sequence: undefined,
       timeNanoseconds:
         seconds === undefined ? undefined : BigInt(seconds) * 1_000_000_000n + BigInt(fraction ?? 0) * 1000n,
-      level: number & 7,
-      facility: number >> 3,
+      level: level & 7,
+      facility: level >> 3,
       flags: whole ? LOG_NEWLINE : 0,
       newline: whole,
       continuation: false,
-      caller: undefined,
+      caller: printer === undefined ? undefined : { kind: printer === 'C' ? 'cpu' : 'task', id: Number(number) },
       execution: undefined,
       text: message ?? line,
       dictionary: [],

@@ -61,7 +61,7 @@ export const FileSchema = Type.Object(
   {
     names: Type.Array(Type.String(), { description: 'The files, in the order in which they were given' }),
     bytes: Count('Their sizes together; 0 for the memory of a running kernel'),
-    format: Type.Union([Type.Literal('elf'), Type.Literal('kdump'), Type.Literal('raw')]),
+    format: Type.Union([Type.Literal('elf'), Type.Literal('kdump'), Type.Literal('raw'), Type.Literal('pstore')]),
     description: Text('The format in words'),
     flattened: Type.Boolean({ description: "It is makedumpfile's flattened form around that format" }),
     live: Type.Boolean({ description: 'It is the memory of a running kernel, which changed while it was read' }),
@@ -69,10 +69,11 @@ export const FileSchema = Type.Object(
       [Type.Literal('qemu'), Type.Literal('kernel'), Type.Literal('makedumpfile'), Type.Literal('unknown')],
       { description: 'Who wrote the file, judged from its notes' },
     ),
-    wordBits: Type.Union([Type.Literal(32), Type.Literal(64)], {
-      description: "Layout of the file's own structures, not proof of the kernel's",
+    wordBits: Type.Union([Type.Literal(32), Type.Literal(64), Type.Null()], {
+      description:
+        "Layout of the file's own structures, not proof of the kernel's; null for pstore records: they are text",
     }),
-    littleEndian: Type.Boolean(),
+    littleEndian: Type.Union([Type.Boolean(), Type.Null()], { description: 'The same' }),
     incomplete: Type.Boolean({
       description: 'The writer marked it as cut off, or it ends before its own structures do',
     }),

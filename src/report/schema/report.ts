@@ -84,7 +84,10 @@ export const CrashSchema = Type.Object(
       Type.Object({
         epoch: Type.Integer({ description: 'Seconds since 1970' }),
         iso: Text('The same as ISO 8601, UTC'),
-        source: Text('CRASHTIME; log: its time since boot; timekeeper: the clock at the moment of the dump'),
+        source: Text(
+          'CRASHTIME; log: its time since boot; timekeeper: the clock at the moment of the dump; ' +
+            "record: the host's clock when it wrote the record",
+        ),
       }),
       'When',
     ),

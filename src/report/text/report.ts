@@ -14,9 +14,12 @@ export function* reportText(report: Report, options: TextOptions): Generator<str
   yield* causeText(page, report);
   yield* kernelList(page, report.kernels);
   yield* facts(page, report);
-  yield* cpuStacksText(page, report);
-  yield* blockedText(page, report);
-  yield* cpus(page, report);
+  // Records hold no memory: the page says so once.
+  if (report.file.format !== 'pstore') {
+    yield* cpuStacksText(page, report);
+    yield* blockedText(page, report);
+    yield* cpus(page, report);
+  }
   yield* crashText(page, report);
   yield* log(page, report);
   yield* evidenceBrief(page, report.evidence);
@@ -61,7 +64,7 @@ function* facts(page: Page, report: Report): Generator<string> {
   yield* page.pairs(kernelPairs(kernel, machine));
   if (isAbsence(machine) && machine !== kernel) yield* absent(page, machine);
   yield* page.pairs([['file', `${file.names.join(', ')}: ${fileInWords(file)}`]]);
-  if (!isAbsence(kernel)) yield* page.pairs(surroundingsPairs(report));
+  if (!isAbsence(kernel) && file.format !== 'pstore') yield* page.pairs(surroundingsPairs(report));
 }
 
 /** Which kernel it was, and on what machine: what of it is known. */
@@ -139,7 +142,7 @@ function* crashText(page: Page, { crash, kernel }: Report): Generator<string> {
 /** Lines that are looked at last: stale stack entries, code bytes, registers, module lists. */
 const MINOR = /^\s*(?:\? |Code: |R[A-Z0-9]{1,2}: |RSP: |FS: |CS: |CR2: |DR\d: |Modules linked in: |Hardware name: )/;
 
-function* log(page: Page, { log: section, kernel }: Report): Generator<string> {
+function* log(page: Page, { log: section, kernel, file }: Report): Generator<string> {
   if (isAbsence(section)) {
     if (isAbsence(kernel)) return;
     yield* page.heading('Log');
@@ -147,7 +150,7 @@ function* log(page: Page, { log: section, kernel }: Report): Generator<string> {
     return;
   }
   const besides = section.told === 0 ? '' : ' besides those above';
-  const lines = `last ${counted(section.lines.length, 'line')}${besides}, of ${counted(section.total, 'message')}; all: exhume log`;
+  const lines = `last ${counted(section.lines.length, 'line')}${besides}, of ${counted(section.total, 'message')}; all: exhume ${file.format === 'pstore' ? 'pstore cat' : 'log'}`;
   yield* page.heading('Log', lines);
   for (const line of section.lines) yield `  ${printable(line)}`;
   for (const line of section.pending) yield page.paint.yellow(`  ${printable(line)}  (being written)`);
