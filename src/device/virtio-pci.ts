@@ -303,6 +303,7 @@ export class VirtioPciFunction {
   }
 
   private fail(error: Error): void {
+    if (this.status & NEEDS_RESET) return;
     this.lease.end();
     this.status |= NEEDS_RESET;
     this.host.broken(error);

@@ -170,6 +170,27 @@ test('a driver that breaks the ring breaks its device, once, until it resets it'
   assert.equal(device.handled, 1);
 });
 
+test('a ring where none can be breaks the device, once however often it is tried', async () => {
+  const { client, driver, seen } = await setup();
+  await client.start();
+  for (const [register, value] of [
+    [32, 8],
+    [40, 1],
+    [48, 2],
+    [36, 0xffffffff],
+  ] as const) {
+    await driver.find();
+    await driver.reset();
+    const before = seen.broken.length;
+    driver.set(register, value, 4);
+    for (let tries = 0; tries < 5; tries++) driver.set(28, 1, 2);
+    assert.equal(await driver.get(28, 2), 0);
+    assert.equal(await driver.status(), 0x40);
+    assert.equal(seen.broken.length, before + 1);
+    assert.ok(isExhumeError(seen.broken.at(-1), 'EXH_DEVICE_RING'));
+  }
+});
+
 test('addresses outside of what the machine mapped break the device; what the machine refuses, too', async () => {
   const { client, driver, seen } = await setup();
   await client.start();
