@@ -10,7 +10,7 @@ export const LARGEST_TEXT = 1 << 22;
 /** Deflate makes at most 1032 bytes of one. */
 const LARGEST_RATIO = 1032;
 
-/** How a record was compressed: `deflate` without a header since about 4.18, `zlib` with one before. */
+/** How a record was compressed: `deflate` has no header (6.1, 7.2), `zlib` has one (older kernels). */
 export type PackMethod = 'none' | 'deflate' | 'zlib';
 
 export interface Unpacked {
