@@ -156,12 +156,15 @@ const FOR_PEERS: readonly (readonly [name: string, ...options: string[]])[] = [
 ];
 
 const words = (text: string): string => text.replace(/[ \t]+/g, ' ').trim();
-/** Lines of a log as all of them print them: of a message of several lines some repeat the time. */
+/**
+ * Lines of a log as all of them print them: of a message of several lines some repeat the time, makedumpfile tells the
+ * caller, and crash that its commands come from no terminal.
+ */
 const messages = (text: string): string[] =>
   text
     .split('\n')
-    .map((line) => words(line.replace(/^\[ *[\d.]+\] ?/, '')))
-    .filter((line) => line !== '');
+    .map((line) => words(line.replace(/^\[ *[\d.]+\] ?(\[ *[TC]\d+\] ?)?/, '')))
+    .filter((line) => line !== '' && !line.startsWith('crash: /dev/stdin'));
 
 const DRGN_TASKS = [
   'from drgn.helpers.linux.pid import for_each_task',
@@ -197,7 +200,7 @@ for (const [scene, file, kernel] of [
           for (const { comm } of tasks.tasks.filter(({ pid }) => pid > 0))
             assert.ok(answers.includes(comm.slice(0, 15)), comm);
         }
-        if (name === 'zlib') peersOfKdump(out, source);
+        if (name === 'zlib') peersOfKdump(out, source, kernel);
       } finally {
         rmSync(out, { force: true });
       }
@@ -206,7 +209,7 @@ for (const [scene, file, kernel] of [
 }
 
 /** makedumpfile reads the log and filters it once more; libkdumpfile tells what it is. */
-function peersOfKdump(out: string, source: string): void {
+function peersOfKdump(out: string, source: string, kernel: KernelName): void {
   const again = `${out}.again`;
   const log = `${out}.log`;
   try {
@@ -226,8 +229,8 @@ function peersOfKdump(out: string, source: string): void {
     for (let pfn = 0; pfn < (kept.ranges().at(-1)?.end ?? 0) / 4096; pfn++) {
       if ((kept.state(pfn as Pfn) === 'present') !== (filtered.state(pfn as Pfn) === 'present')) differ++;
     }
-    // makedumpfile looks for zeros in whole pages of RAM only.
-    assert.ok(differ <= 2, `${differ} pages`);
+    // On 7.x it drops first tail pages of slabs as user data: docs/filtering.md.
+    if (kernel === '6.1') assert.equal(differ, 0);
     rmSync(ours);
     const id = inForky([scratch], 'kdumpid', [out]);
     assert.match(run(id.command, id.args).stdout, /[Aa]rch.*x86_64/);

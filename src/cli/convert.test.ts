@@ -105,7 +105,7 @@ test('pages are left out by class, and told; those that the input has not are no
   const [first, second] = [place(), place()];
   const answer = await converted(SAMPLE_PATH, first, '-d', '31');
   const counts = new Map(answer.pages.excluded.map(({ class: name, pages }) => [name, pages]));
-  assert.ok((counts.get('free') ?? 0) > 1000 && (counts.get('zero') ?? 0) > 100);
+  assert.ok((counts.get('free') ?? 0) > 1000 && answer.pages.zero > 100 && !counts.has('zero'));
   const excluded = answer.pages.described - answer.pages.written;
   assert.equal(
     [...counts.values()].reduce((sum, pages) => sum + pages, 0),
@@ -195,7 +195,9 @@ test('dumps come and go through pipes', () => {
     const { format: inner, flattened } = openDumpFiles([piped]);
     assert.deepEqual([inner, flattened], [format === 'elf' ? 'elf' : 'kdump', true]);
     const lacking = lackingIn(piped);
-    assert.ok(lacking > EXCLUDED);
+    // In a kdump file pages of zeros share one.
+    if (format === 'elf') assert.ok(lacking > EXCLUDED);
+    else assert.equal(lacking, EXCLUDED);
     assertSamePages([piped], lacking);
     const back = place();
     const received = program(MAIN, ['-', back, '--progress', 'json'], stdout);
