@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Pfn } from '../bytes/address.js';
+import { scrubUser } from '../convert/scrub.js';
 import { openDumpFiles } from '../dump/node.js';
 import { writeElf, writeNote } from '../dump/testing/elf-writer.js';
 import type { ConvertReport } from '../report/schema/convert.js';
-import { SAMPLE_PATH } from '../testing/sample.js';
+import { openSample, SAMPLE_PATH } from '../testing/sample.js';
+import { occurrences } from '../testing/scrubbed-memory.js';
 import { EXIT } from './status.js';
 import { exhume } from './testing/exhume.js';
 
@@ -142,6 +144,20 @@ test('with --scrub user what is of users is gone, and said', async () => {
     blanked++;
   }
   assert.ok(blanked > 10, `${blanked} pages`);
+  // A line of the first process's script: in its memory and in the file.
+  const line = 'PATH=/bin:/usr/bin:/usr/sbin:/sbin';
+  assert.ok((occurrences(before, [line]).get(line) ?? 0) > 0);
+  assert.equal(occurrences(now, [line]).get(line), 0);
+});
+
+test('with --scrub user pages go whose class cannot be told', async () => {
+  const kept = await converted(SAMPLE_PATH, place(), '--format', 'elf', '--exclude', 'user');
+  assert.ok(kept.pages.unknown > 0);
+  const { pages } = await converted(SAMPLE_PATH, place(), '--format', 'elf', '--scrub', 'user');
+  assert.equal(pages.unknown, 0);
+  const known = scrubUser(openSample().kernel).pages.count();
+  const gone = pages.excluded.find(({ class: name }) => name === 'scrubbed')?.pages ?? 0;
+  assert.ok(gone > 0 && gone <= known + kept.pages.unknown && gone >= kept.pages.unknown, `${gone} pages`);
 });
 
 test('with --fix-only the pages stay as they are', async () => {

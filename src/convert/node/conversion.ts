@@ -33,7 +33,7 @@ export interface Exclusion {
   readonly classes: ClassDecider | undefined;
   /** Leave out all pages but these; undefined: none. */
   readonly keep: PageBitmap | undefined;
-  /** Leave out these pages. */
+  /** Leave out these pages, and those whose class cannot be told. */
   readonly scrubbed: PageBitmap | undefined;
 }
 
@@ -175,13 +175,22 @@ class Conversion {
   /** @param classes of the pages from `from` to before `to`: as a ClassDecider tells them */
   private takeOutClasses(from: number, to: number, classes: Uint8Array): void {
     const { written } = this.input;
+    const { scrubbed } = this.options.exclusion;
     for (const [start, end] of written.runs(from, to)) {
       for (let pfn = start; pfn < end; pfn++) {
         const found = classes[pfn - from] as number;
-        if (found === UNKNOWN_CLASS) this.unknown++;
-        if (found === 0 || found === UNKNOWN_CLASS) continue;
+        if (found === 0) continue;
+        let index = found - 1;
+        if (found === UNKNOWN_CLASS) {
+          if (scrubbed === undefined) {
+            this.unknown++;
+            continue;
+          }
+          // It might be a user's.
+          index = SCRUBBED;
+        }
         written.delete(pfn);
-        this.excluded[found - 1] = (this.excluded[found - 1] ?? 0) + 1;
+        this.excluded[index] = (this.excluded[index] ?? 0) + 1;
       }
     }
   }

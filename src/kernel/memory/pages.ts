@@ -4,7 +4,7 @@ import type { KernelView } from '../kernel-view.js';
 import { noLayout } from '../types/kernel-types.js';
 import type { Struct } from '../types/struct.js';
 import { type PageLayout, readPageLayout } from './page-layout.js';
-import { readPageMap } from './page-map.js';
+import { pageArrayBase } from './page-map.js';
 
 /** An object of the slab allocator, or the space for one. */
 export interface SlabObject {
@@ -46,10 +46,10 @@ export class PageArray {
   /** Throws EXH_NO_LAYOUT without types, or where there is no such array. */
   constructor(private readonly view: KernelView) {
     const { types, memory, kernel } = view;
-    const map = readPageMap(kernel);
-    if (map.kind !== 'vmemmap') throw noLayout('one array of struct page for all of memory');
-    this.base = map.base;
     this.layout = readPageLayout(kernel);
+    const base = pageArrayBase(kernel, this.layout.size);
+    if (base === undefined) throw noLayout('one array of struct page for all of memory');
+    this.base = base;
     this.directMap = kernel.directMap;
     this.pageSize = BigInt(memory.physical.pageSize);
     this.entrySize = BigInt(types.requireStruct('page').size);
