@@ -1,50 +1,37 @@
-/**
- * Conversions of real dumps: every form to every other, page by page; what exhume answers about them before and after;
- * and the other readers on what exhume wrote.
- */
+/** Conversions of real dumps: every form to every other, page by page, and what exhume answers about them before and after. */
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { test } from 'node:test';
 import type { Pfn } from '../../src/bytes/address.js';
-import type { PhysicalMemory } from '../../src/dump/memory.js';
-import { openDumpFiles } from '../../src/dump/node.js';
-import type { ConvertReport } from '../../src/report/schema/convert.js';
-import { inForky } from '../chroot.js';
-import { labPath, sceneDirectory } from '../directories.js';
-import { type KernelName, vmlinux } from '../kernels.js';
-import { makedumpfileCommand } from '../makedumpfile.js';
-import { crash, crashLog, drgnCommand, drgnLog } from '../peers.js';
+import { sceneDirectory } from '../directories.js';
 import { run } from '../shell.js';
+import { convert, EXHUME, FIRMWARE, memoryOf, said, samePages, scratchDirectory } from './conversions.js';
 
-const EXHUME = fileURLToPath(new URL('../../bin/main.cjs', import.meta.url));
-
-const scratch = labPath('scratch', `convert-${process.pid}`);
-mkdirSync(scratch, { recursive: true });
-after(() => rmSync(scratch, { recursive: true }));
+const scratch = scratchDirectory();
 
 interface Input {
   readonly scene: string;
   readonly file: string;
-  readonly kernel: KernelName;
+  /** It goes through all forms one after the other, too. */
+  readonly chain?: boolean;
   /** Its reader is told that it is a plain image. */
   readonly raw?: boolean;
 }
 
 /** A dump of each form of both kernels; made by QEMU, by a kernel, and by makedumpfile. */
 const INPUTS: readonly Input[] = [
-  { scene: 'panic-6.1', file: 'dump.elf', kernel: '6.1' },
-  { scene: 'panic-6.1', file: 'dump.flat', kernel: '6.1' },
-  { scene: 'panic-7.2', file: 'dump.elf', kernel: '7.2' },
-  { scene: 'panic-7.2', file: 'dump.kdump', kernel: '7.2' },
-  { scene: 'kdump', file: 'vmcore.elf', kernel: '6.1' },
-  { scene: 'kdump', file: 'vmcore.d31.lzo', kernel: '6.1' },
-  { scene: 'kdump', file: 'vmcore.d31.elf.flat', kernel: '6.1' },
-  { scene: 'kdump-bare', file: 'vmcore.elf', kernel: '7.2' },
-  { scene: 'raw', file: 'dump.raw', kernel: '7.2', raw: true },
+  { scene: 'panic-6.1', file: 'dump.elf' },
+  { scene: 'panic-6.1', file: 'dump.flat', chain: true },
+  { scene: 'panic-7.2', file: 'dump.elf' },
+  { scene: 'panic-7.2', file: 'dump.kdump' },
+  { scene: 'kdump', file: 'vmcore.elf' },
+  { scene: 'kdump', file: 'vmcore.d31.lzo' },
+  { scene: 'kdump', file: 'vmcore.d31.elf.flat' },
+  { scene: 'kdump-bare', file: 'vmcore.elf', chain: true },
+  { scene: 'raw', file: 'dump.raw', raw: true, chain: true },
 ];
 
 /** Every form that can be written. */
@@ -59,51 +46,20 @@ const OUTPUTS: readonly (readonly [name: string, ...options: string[]])[] = [
   ['split', '--split', '3'],
 ];
 
-function convert(...args: readonly string[]): ConvertReport {
-  const finished = run(process.execPath, [EXHUME, 'convert', '--json', ...args], { accept: [0, 1] });
-  return JSON.parse(finished.stdout);
-}
+/** What is asked about each dump. */
+const QUESTIONS = [['ps'], ['log'], ['bt', '--all'], ['regs']] as const;
 
 const pathOf = ({ scene, file }: Input): string => join(sceneDirectory(scene), file);
 const rawOptions = ({ raw }: Input): string[] => (raw ? ['--raw-memory'] : []);
 const filesOf = (out: string, name: string): string[] =>
   name === 'split' ? [1, 2, 3].map((part) => `${out}.${part}`) : [out];
 
-function memoryOf(files: readonly string[], raw = false): PhysicalMemory {
-  return openDumpFiles(files, raw ? { format: 'raw' } : {}).memory;
-}
-
-/** QEMU describes the firmware as the last MiB below 4 GiB. */
-const FIRMWARE = 0xfff00;
-
-/** How many pages are the same; fails for the first one that is not. */
-function samePages(one: PhysicalMemory, other: PhysicalMemory): number {
-  let same = 0;
-  const end = Math.max(one.ranges().at(-1)?.end ?? 0, other.ranges().at(-1)?.end ?? 0) / 4096;
-  for (let pfn = 0; pfn < end; pfn++) {
-    const [before, now] = [one.page(pfn as Pfn), other.page(pfn as Pfn)];
-    // The firmware, which the kernel does not know, is in no kdump file.
-    if (pfn >= FIRMWARE && now === 'absent') continue;
-    if (typeof before === 'string' || typeof now === 'string') assert.equal(now, before, `page ${pfn}`);
-    else if (Buffer.compare(before, now) === 0) same++;
-    else assert.fail(`page ${pfn} is another one`);
-  }
-  return same;
-}
-
-/** What exhume says, without what is about the file. */
-function said(command: string, files: readonly string[], ...options: readonly string[]): unknown {
-  const [first = '', ...parts] = files;
-  const args = [EXHUME, command, '--json', ...parts.flatMap((part) => ['--part', part]), first, ...options];
-  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 1 << 28 });
-  assert.notEqual(stdout, '', stderr);
-  const { file, evidence, damage, complete, ...answer } = JSON.parse(stdout);
-  return answer;
-}
-
 for (const input of INPUTS) {
   const source = pathOf(input);
   const options = rawOptions(input);
+  const answers = new Map(
+    QUESTIONS.map(([command, ...more]) => [command, said(command, [source], ...options, ...more)]),
+  );
   for (const [name, ...how] of OUTPUTS) {
     test(`${input.scene}/${input.file} to ${name}: the same pages, and the same answers`, () => {
       const out = join(scratch, 'out');
@@ -112,8 +68,8 @@ for (const input of INPUTS) {
         const { pages } = convert(...options, source, out, ...how);
         assert.equal(pages.lost, 0);
         assert.equal(samePages(memoryOf([source], input.raw), memoryOf(files)), pages.written);
-        for (const [command, ...more] of [['ps'], ['log'], ['bt', '--all'], ['mod'], ['regs']] as const) {
-          assert.deepEqual(said(command, files, ...more), said(command, [source], ...options, ...more), command);
+        for (const [command, ...more] of QUESTIONS) {
+          assert.deepEqual(said(command, files, ...more), answers.get(command), command);
         }
       } finally {
         for (const file of files) rmSync(file, { force: true });
@@ -121,6 +77,7 @@ for (const input of INPUTS) {
     });
   }
 
+  if (!input.chain) continue;
   test(`${input.scene}/${input.file} through all forms, and to a plain image`, () => {
     const made = OUTPUTS.filter(([name]) => name !== 'split').map(([name]) => join(scratch, name));
     const image = join(scratch, 'image');
@@ -144,96 +101,6 @@ for (const input of INPUTS) {
       for (const file of [...made, image]) rmSync(file, { force: true });
     }
   });
-}
-
-/** Dumps as the others get them, of a QEMU dump that they refuse. */
-const FOR_PEERS: readonly (readonly [name: string, ...options: string[]])[] = [
-  ['elf', '--format', 'elf'],
-  ['zlib', '--compress', 'zlib'],
-  ['zstd', '--compress', 'zstd'],
-  ['flat', '--format', 'flattened'],
-  ['d31', '-d', '31'],
-];
-
-const words = (text: string): string => text.replace(/[ \t]+/g, ' ').trim();
-/** Lines of a log as all of them print them: of a message of several lines some repeat the time. */
-const messages = (text: string): string[] =>
-  text
-    .split('\n')
-    .map((line) => words(line.replace(/^\[ *[\d.]+\] ?/, '')))
-    .filter((line) => line !== '');
-
-const DRGN_TASKS = [
-  'from drgn.helpers.linux.pid import for_each_task',
-  'for task in for_each_task(prog):',
-  '    print(task.pid.value_(), task.comm.string_().decode())',
-  'print(prog.crashed_thread().stack_trace())',
-].join('\n');
-
-for (const [scene, file, kernel] of [
-  ['panic-6.1', 'dump.flat', '6.1'],
-  ['panic-7.2', 'dump.kdump', '7.2'],
-  ['kdump', 'vmcore.elf', '6.1'],
-] as const) {
-  const source = join(sceneDirectory(scene), file);
-  for (const [name, ...how] of FOR_PEERS) {
-    test(`${scene}/${file} as ${name}: drgn, crash, makedumpfile and libkdumpfile open it`, () => {
-      const out = join(scratch, `peer-${name}`);
-      try {
-        convert(source, out, ...how);
-        const log = messages(run(process.execPath, [EXHUME, 'log', source]).stdout);
-        assert.ok(log.length > 100);
-        assert.deepEqual(messages(drgnLog(out, vmlinux(kernel))), log, 'the log of drgn');
-        const asked = drgnCommand(out, vmlinux(kernel), DRGN_TASKS);
-        const walked = run(asked.command, asked.args, { timeoutSeconds: 300, label: 'drgn' }).stdout;
-        const tasks = said('ps', [source]) as { tasks: { pid: number; comm: string }[] };
-        for (const { pid, comm } of tasks.tasks.filter(({ pid }) => pid > 0))
-          assert.ok(walked.includes(`${pid} ${comm}\n`), `${pid} ${comm}`);
-        assert.match(walked, /panic/);
-        if (kernel === '6.1') {
-          assert.deepEqual(messages(crashLog(out, vmlinux(kernel))), log, 'the log of crash');
-          const answers = crash('forky', out, vmlinux(kernel), ['bt', 'ps']);
-          assert.match(answers, /panic/);
-          for (const { comm } of tasks.tasks.filter(({ pid }) => pid > 0))
-            assert.ok(answers.includes(comm.slice(0, 15)), comm);
-        }
-        if (name === 'zlib') peersOfKdump(out, source);
-      } finally {
-        rmSync(out, { force: true });
-      }
-    });
-  }
-}
-
-/** makedumpfile reads the log and filters it once more; libkdumpfile tells what it is. */
-function peersOfKdump(out: string, source: string): void {
-  const again = `${out}.again`;
-  const log = `${out}.log`;
-  try {
-    const dmesg = makedumpfileCommand('forky', scratch, ['--dump-dmesg', '-f', out, log]);
-    run(dmesg.command, dmesg.args);
-    assert.deepEqual(
-      messages(readFileSync(log, 'latin1')),
-      messages(run(process.execPath, [EXHUME, 'log', source]).stdout),
-    );
-    const filter = makedumpfileCommand('forky', scratch, ['-l', '-d', '31', '-f', out, again]);
-    run(filter.command, filter.args);
-    const filtered = memoryOf([again]);
-    const ours = join(scratch, 'ours');
-    convert(out, ours, '-d', '31');
-    const kept = memoryOf([ours]);
-    let differ = 0;
-    for (let pfn = 0; pfn < (kept.ranges().at(-1)?.end ?? 0) / 4096; pfn++) {
-      if ((kept.state(pfn as Pfn) === 'present') !== (filtered.state(pfn as Pfn) === 'present')) differ++;
-    }
-    // makedumpfile looks for zeros in whole pages of RAM only.
-    assert.ok(differ <= 2, `${differ} pages`);
-    rmSync(ours);
-    const id = inForky([scratch], 'kdumpid', [out]);
-    assert.match(run(id.command, id.args).stdout, /[Aa]rch.*x86_64/);
-  } finally {
-    for (const file of [again, log]) rmSync(file, { force: true });
-  }
 }
 
 test('on a disk that is full nothing is left, and nothing is broken', { skip: process.getuid?.() !== 0 }, () => {

@@ -83,7 +83,7 @@ async function converted(session: Session, files: readonly string[], options: Co
       crew,
       jobs,
       exclusion: {
-        zero: (level & 1) !== 0,
+        zero: (level & 1) === 0 ? 'keep' : format === 'elf' ? 'drop' : options.dryRun ? 'count' : 'keep',
         classes: classDecider(level, () => requireKernel(subject)),
         keep: options.keep === undefined ? undefined : keptPages(subject),
         scrubbed: scrub?.pages,

@@ -1,7 +1,9 @@
 import { type VirtualAddress, virtualAddress } from '../bytes/address.js';
 import { isExhumeError } from '../bytes/errors.js';
+import { viewOf } from '../bytes/struct-table.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { KernelView } from '../kernel/kernel-view.js';
+import { PageArray } from '../kernel/memory/pages.js';
 import { readModuleDetails } from '../kernel/module-details.js';
 import { cpuRegions, threadSize } from '../kernel/stacks/regions.js';
 import { Stacks } from '../kernel/stacks/stacks.js';
@@ -77,25 +79,35 @@ class WholeReader {
     const start = view.address('__per_cpu_start');
     const unit = view.kernel.symbols.address('pcpu_unit_size');
     const size = unit === undefined ? view.address('__per_cpu_end') - start : BigInt(view.memory.u32(unit));
+    const objects = new StackObjects(view);
     for (const cpu of view.cpus('possible')) {
       const from = view.perCpu(start, cpu);
       this.area(from, from + size);
-      for (const region of cpuRegions(view, cpu)) this.area(region.start, region.end);
+      for (const region of cpuRegions(view, cpu)) {
+        this.area(region.start, region.end);
+        this.try(() => objects.onStack(region.start, region.end));
+      }
     }
   }
 
   tasks(view: KernelView): void {
     const size = BigInt(threadSize(view));
     const stacks = new Stacks(view);
+    const objects = new StackObjects(view);
     const functions = new Map<bigint, number>();
     for (const { address, stack } of readTasks(view).tasks) {
       const task = view.struct('task_struct', address);
       this.object(task);
-      if (stack !== 0n) this.area(stack, stack + size);
+      if (stack !== 0n) {
+        this.area(stack, stack + size);
+        this.try(() => objects.onStack(stack, stack + size));
+      }
       this.try(() => {
-        for (const { symbol } of stacks.unwindTask(address).frames) {
+        const unwound = stacks.unwindTask(address);
+        for (const { symbol } of unwound.frames) {
           if (symbol !== undefined) functions.set(symbol.symbol.address, symbol.size);
         }
+        stacks.candidates(unwound, true);
       });
       for (const part of TASK_PARTS) {
         this.try(() => {
@@ -128,6 +140,30 @@ class WholeReader {
     for (let at = start - (start % pageSize); at < last; at += pageSize) {
       const physical = memory.translate(at as VirtualAddress);
       if (physical !== undefined) memory.physical.tryRead(physical, this.page.subarray(0, 1));
+    }
+  }
+}
+
+/** Asks of what slab object each word on a stack is the address, as `bt -F` does: no answer is kept, but it was read. */
+class StackObjects {
+  private readonly pages: PageArray;
+  private readonly seen = new Set<bigint>();
+
+  constructor(private readonly view: KernelView) {
+    this.pages = new PageArray(view);
+  }
+
+  /** Throws memory's errors where the stack is not there. */
+  onStack(start: bigint, end: bigint): void {
+    const { directMap, memory } = this.view.kernel;
+    if (directMap === undefined) return;
+    const pageSize = BigInt(memory.physical.pageSize);
+    const words = viewOf(memory.bytes(start, Number(end - start)));
+    for (let at = 0; at + 8 <= words.byteLength; at += 8) {
+      const word = words.getBigUint64(at, memory.littleEndian);
+      if (word < directMap || this.seen.has(word / pageSize)) continue;
+      this.seen.add(word / pageSize);
+      this.pages.slabObject(word);
     }
   }
 }

@@ -39,7 +39,7 @@ export const USER_CLASSES = PAGE_CLASS.cache | PAGE_CLASS.private | PAGE_CLASS.u
 const STAYS = [
   'names of files, directories, users, processes and network peers',
   'the kernel log',
-  'kernel stacks, with the registers of user mode',
+  'kernel stacks, with the registers of user mode, and the registers in the notes',
   'other buffers of the kernel and its drivers that are in use: of requests on their way, BPF, tracing',
 ] as const;
 
@@ -71,14 +71,13 @@ export function scrubUser(kernel: Kernel): UserScrub {
   blanking.attempt('pipes', () => scrubPipes(blanking, of('pipe')));
   blanking.attempt('terminals', () => scrubTerminals(blanking, of('terminal')));
   blanking.attempt('messages', () => scrubMessages(blanking, messageQueues(view, damage), of('message queue')));
-  const unknown = scan.unknown === 0 ? [] : [`${scan.unknown} pages whose struct page is not in the dump`];
   const packed = scan.tellsCompressed ? [] : ['pages that zram and zswap keep compressed'];
   return {
     classes: USER_CLASSES,
     pages: blanking.leftOut,
     blank: blanking.blank(),
     list: blanking.list,
-    untold: [...STAYS, ...packed, ...unknown],
+    untold: [...STAYS, ...packed],
     damage,
   };
 }

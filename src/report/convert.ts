@@ -58,11 +58,17 @@ export function buildConvert(
         ? null
         : {
             blanked: scrub.list.map(({ kind, objects, bytes }) => ({ kind, objects, bytes })),
-            stays: [...scrub.untold],
+            stays: [...scrub.untold, ...otherKernels(subject)],
           },
     seconds: Math.round(seconds * 1000) / 1000,
     bytesPerSecond: seconds === 0 ? 0 : Math.round((pages.described * pageSize) / seconds),
     jobs: outcome.jobs,
     damage,
   };
+}
+
+/** Only the chosen kernel is asked what it keeps of users. */
+function otherKernels({ search }: Subject): string[] {
+  const others = search.kernels.length - 1;
+  return others > 0 ? [`what other kernels in this memory keep (${others})`] : [];
 }

@@ -4,6 +4,7 @@ import type { Container } from '../dump/container.js';
 import { PageBitmap } from '../dump/page-bitmap.js';
 import { KeptMemory } from '../testing/kept-memory.js';
 import { openSample } from '../testing/sample.js';
+import { buildBt } from './bt.js';
 import { buildDis, type DecodedInstruction } from './dis.js';
 import { keptPages } from './keep.js';
 import { QUESTIONS } from './questions.js';
@@ -24,6 +25,12 @@ for (const { line, ask } of QUESTIONS) {
     assert.equal(JSON.stringify(ask(openSubject(subject.container))), JSON.stringify(ask(openSubject(container))));
   });
 }
+
+test('words on the stacks of all tasks are told as before', () => {
+  const words = (of: Subject) => buildBt(of, { all: true, allTextAddresses: true, words: true, raw: true });
+  const [found, expected] = [subject.container, container].map((of) => JSON.stringify(words(openSubject(of))));
+  assert.ok(found === expected);
+});
 
 /** All the bytes as one instruction. */
 function* undecoded(code: Uint8Array): Generator<DecodedInstruction> {

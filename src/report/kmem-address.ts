@@ -2,7 +2,7 @@ import { hex, virtualAddress } from '../bytes/address.js';
 import type { Damage } from '../bytes/errors.js';
 import { attempt } from '../kernel/collect.js';
 import type { KernelView } from '../kernel/kernel-view.js';
-import { PageArray, type PageFacts } from '../kernel/memory/pages.js';
+import { PageArray, type PageDescription } from '../kernel/memory/pages.js';
 import { readVmallocAreas, type VmallocArea } from '../kernel/memory/vmalloc.js';
 import { threadSize } from '../kernel/stacks/regions.js';
 import type { Task } from '../kernel/tasks/task.js';
@@ -50,7 +50,7 @@ export function describeAddresses(view: KernelView, queries: readonly string[], 
 const PHYSICAL = 1n << 52n;
 
 /** The page that an address stands for: a `struct page`, mapped memory, or a physical address. */
-function pageOf(view: KernelView, pages: PageArray, address: bigint): PageFacts | undefined {
+function pageOf(view: KernelView, pages: PageArray, address: bigint): PageDescription | undefined {
   const physical =
     address < PHYSICAL
       ? Number(address)
@@ -58,7 +58,15 @@ function pageOf(view: KernelView, pages: PageArray, address: bigint): PageFacts 
   return physical === undefined ? undefined : pages.facts(physical);
 }
 
-function pageReport({ address, physical, flags, names, mapping, index, references }: PageFacts): AddressReport['page'] {
+function pageReport({
+  address,
+  physical,
+  flags,
+  names,
+  mapping,
+  index,
+  references,
+}: PageDescription): AddressReport['page'] {
   return {
     page: hex(address),
     physical: hex(physical),

@@ -58,9 +58,11 @@ export const QUESTIONS: readonly Question[] = [
   { line: 'ps -p', ask: (subject) => buildPs(subject, { relation: 'parents' }) },
   { line: 'ps -c', ask: (subject) => buildPs(subject, { relation: 'children' }) },
   { line: 'ps -g', ask: (subject) => buildPs(subject, { relation: 'threads' }) },
+  { line: 'bt --all', ask: (subject) => buildBt(subject, { all: true }) },
   {
-    line: 'bt --all -t -T -f -F -r',
-    ask: (subject) => buildBt(subject, { all: true, allTextAddresses: true, words: true, raw: true }),
+    // Of all tasks it would not fit into memory: `readSurroundings` reads for them what this does.
+    line: 'bt -t -T -f -F -r',
+    ask: (subject) => buildBt(subject, { active: true, allTextAddresses: true, words: true, raw: true }),
   },
   { line: 'bt -a', ask: (subject) => buildBt(subject, { active: true }) },
   { line: 'mod', ask: (subject) => buildMod(subject) },

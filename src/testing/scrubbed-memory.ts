@@ -2,7 +2,7 @@ import type { Pfn } from '../bytes/address.js';
 import type { UserScrub } from '../convert/scrub.js';
 import { type MissingState, type PageState, PhysicalMemory, type PhysicalRange } from '../dump/memory.js';
 import type { Kernel } from '../kernel/kernel.js';
-import { ALWAYS_DROPPED, PageClassifier, readPageFacts } from '../kernel/memory/page-classes.js';
+import { ALWAYS_DROPPED, PAGE_CLASS, PageClassifier, readPageFacts } from '../kernel/memory/page-classes.js';
 
 /** A kernel's memory as a dump has it from which the data of users was scrubbed. */
 export class ScrubbedMemory extends PhysicalMemory {
@@ -37,7 +37,8 @@ export class ScrubbedMemory extends PhysicalMemory {
   state(pfn: Pfn): PageState {
     const state = this.under.state(pfn);
     if (state !== 'present') return state;
-    const dropped = ((this.classes[pfn] ?? 0) & (this.scrub.classes | ALWAYS_DROPPED)) !== 0;
+    const drops = this.scrub.classes | ALWAYS_DROPPED | PAGE_CLASS.unknown;
+    const dropped = ((this.classes[pfn] ?? PAGE_CLASS.unknown) & drops) !== 0;
     return dropped || this.scrub.pages.has(pfn) ? 'excluded' : 'present';
   }
 

@@ -24,13 +24,16 @@ import { Output, type OutputOptions } from './output.js';
 
 /** Which pages are left out besides those that the input has not. */
 export interface Exclusion {
-  /** Leave out pages of zeros. */
-  readonly zero: boolean;
+  /**
+   * What becomes of pages of zeros: they are left out, or looked for and counted before anything is written, or only met.
+   * In a kdump file they are never left out: they share one, and readers count on it (crash, for the kernel's own data).
+   */
+  readonly zero: 'drop' | 'count' | 'keep';
   /** Leave out pages by their class: asked span by span, before zeros are looked for. */
   readonly classes: ClassDecider | undefined;
   /** Leave out all pages but these; undefined: none. */
   readonly keep: PageBitmap | undefined;
-  /** Leave out these pages. */
+  /** Leave out these pages, and those whose class cannot be told. */
   readonly scrubbed: PageBitmap | undefined;
 }
 
@@ -118,7 +121,7 @@ class Conversion {
     const total = written.count();
     let done = 0;
     const spans = this.spans();
-    if (!exclusion.zero && !verify) {
+    if (exclusion.zero === 'keep' && !verify) {
       for (const { pages } of spans) {
         done += pages;
         this.step('deciding', done, total);
@@ -172,13 +175,22 @@ class Conversion {
   /** @param classes of the pages from `from` to before `to`: as a ClassDecider tells them */
   private takeOutClasses(from: number, to: number, classes: Uint8Array): void {
     const { written } = this.input;
+    const { scrubbed } = this.options.exclusion;
     for (const [start, end] of written.runs(from, to)) {
       for (let pfn = start; pfn < end; pfn++) {
         const found = classes[pfn - from] as number;
-        if (found === UNKNOWN_CLASS) this.unknown++;
-        if (found === 0 || found === UNKNOWN_CLASS) continue;
+        if (found === 0) continue;
+        let index = found - 1;
+        if (found === UNKNOWN_CLASS) {
+          if (scrubbed === undefined) {
+            this.unknown++;
+            continue;
+          }
+          // It might be a user's.
+          index = SCRUBBED;
+        }
         written.delete(pfn);
-        this.excluded[found - 1] = (this.excluded[found - 1] ?? 0) + 1;
+        this.excluded[index] = (this.excluded[index] ?? 0) + 1;
       }
     }
   }
@@ -202,7 +214,8 @@ class Conversion {
       for (let pfn = first; pfn < first + count; pfn++) {
         const found = findings[at++];
         if (found === FOUND.lost) this.lose(pfn);
-        else if (found === FOUND.zero && this.options.exclusion.zero) {
+        else if (found === FOUND.zero && this.options.exclusion.zero === 'count') this.zero++;
+        else if (found === FOUND.zero && this.options.exclusion.zero === 'drop') {
           written.delete(pfn);
           this.excluded[ZERO] = (this.excluded[ZERO] ?? 0) + 1;
         }
@@ -286,7 +299,7 @@ class Conversion {
       },
     );
     const share = pages === 0 ? 0 : count / pages;
-    this.zero = Math.round(zero * share);
+    if (this.options.exclusion.zero === 'keep') this.zero = Math.round(zero * share);
     return [{ name: output.name, bytes: sizeOf(output.format, described, count, bytes * share, this.zero, pageSize) }];
   }
 

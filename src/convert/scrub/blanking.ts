@@ -43,7 +43,7 @@ export class Blanking {
   private readonly pageSize: number;
   private readonly pages: PageArray;
 
-  /** Throws EXH_NO_SYMBOL for a kernel without `vmemmap_base`. */
+  /** Throws EXH_NO_LAYOUT for a kernel without one array of struct page. */
   constructor(
     readonly view: KernelView,
     readonly slabs: SlabObjects,

@@ -36,8 +36,6 @@ export class PageScan {
   private readonly mapping: number | undefined;
   private readonly compressed: number | undefined;
   private readonly typeOffset: number;
-  /** Pages whose `struct page` is not in the dump. */
-  unknown = 0;
 
   /** Throws EXH_NO_LAYOUT when the kernel does not tell what a page is. */
   constructor(private readonly view: KernelView) {
@@ -73,8 +71,6 @@ export class PageScan {
             skipTo = page.pfn + page.count;
             yield page;
           }
-        } else {
-          this.unknown += count;
         }
         first += count;
       }

@@ -16,7 +16,7 @@ import {
   pagesWith,
   readPageFacts,
 } from './page-classes.js';
-import { PageStructs, readPageMap } from './page-map.js';
+import { PageStructs, pageArrayBase, readPageMap } from './page-map.js';
 import { readSlabCaches } from './slabs.js';
 import { readFreeLists, readZones } from './zones.js';
 
@@ -150,6 +150,12 @@ test('a kernel without a word on vmemmap is asked for its sections, or for its v
     assert.equal(sections?.address(pfn), told?.address(pfn));
     assert.equal(variable?.address(pfn), told?.address(pfn));
   }
+  // As one array it is the same, whichever way it was found; without the variable the sections do not tell of one.
+  const base = (kernel: Kernel) => pageArrayBase(kernel, size);
+  assert.ok(base(sample) !== undefined);
+  assert.deepEqual([base(silent('vmemmap')), base(silent('vmemmap', 'mem_section'))], [base(sample), base(sample)]);
+  const symbols = Object.create(sample.symbols, { address: { value: () => undefined } });
+  assert.equal(base(Object.create(silent('vmemmap'), { symbols: { value: symbols } })), undefined);
   // No section there, no root there, and none that the table has room for.
   for (const pfn of [32_768 * 200, 2 ** 34 - 1, 2 ** 40]) assert.equal(sections?.address(pfn), undefined);
 });

@@ -42,6 +42,26 @@ export function readPageMap(kernel: Kernel): PageMap {
   return found;
 }
 
+/**
+ * Where the one array of all page frames begins; undefined for a kernel that has none. Kernels with vmemmap have sections,
+ * too, each with its part of the array.
+ * @param size `sizeof(struct page)`, in bytes
+ */
+export function pageArrayBase(kernel: Kernel, size: number): VirtualAddress | undefined {
+  const map = readPageMap(kernel);
+  if (map.kind === 'vmemmap') return map.base;
+  const array = vmemmapVariable(kernel);
+  if (array?.kind !== 'vmemmap') return undefined;
+  const { physical } = kernel.memory;
+  const structs = new PageStructs(kernel.memory, map, size);
+  for (const { start } of physical.ranges()) {
+    const pfn = Math.floor(start / physical.pageSize);
+    const address = structs.address(pfn);
+    if (address !== undefined) return address === array.base + BigInt(pfn * size) ? array.base : undefined;
+  }
+  return undefined;
+}
+
 /** By the variable that x86-64 with CONFIG_DYNAMIC_MEMORY_LAYOUT has; it says nothing of whether the array is used. */
 function vmemmapVariable({ symbols, memory }: Kernel): PageMap | undefined {
   const variable = symbols.address('vmemmap_base');

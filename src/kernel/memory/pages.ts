@@ -1,7 +1,10 @@
 import type { VirtualAddress } from '../../bytes/address.js';
 import { isExhumeError } from '../../bytes/errors.js';
 import type { KernelView } from '../kernel-view.js';
+import { noLayout } from '../types/kernel-types.js';
 import type { Struct } from '../types/struct.js';
+import { type PageLayout, readPageLayout } from './page-layout.js';
+import { pageArrayBase } from './page-map.js';
 
 /** An object of the slab allocator, or the space for one. */
 export interface SlabObject {
@@ -14,7 +17,7 @@ export interface SlabObject {
 }
 
 /** A page of memory, by its `struct page`. */
-export interface PageFacts {
+export interface PageDescription {
   readonly address: VirtualAddress;
   readonly physical: number;
   /** `flags`: node and zone in the upper bits. */
@@ -27,13 +30,10 @@ export interface PageFacts {
   readonly references: number;
 }
 
-/** `PGTY_slab`'s place in `page_type`; include/linux/page-flags.h since 6.12. */
-const TYPE_SHIFT = 24;
-
 /** `page.index`, by the names that it has had. */
 const INDEXES = ['index', '__folio_index'];
 
-/** The `struct page` of every page, in the array that x86-64 keeps at `vmemmap_base`. */
+/** The `struct page` of every page, where the kernel has one array of them (vmemmap, as x86-64 and arm64 have). */
 export class PageArray {
   private readonly base: bigint;
   private readonly directMap: bigint | undefined;
@@ -41,12 +41,15 @@ export class PageArray {
   private readonly entrySize: bigint;
   private readonly slabType: string;
   private readonly flagNames: readonly (readonly [bit: bigint, name: string])[];
-  private readonly isSlab: (page: Struct) => boolean;
+  private readonly layout: PageLayout;
 
-  /** Throws EXH_NO_SYMBOL without `vmemmap_base`, EXH_NO_LAYOUT without types. */
+  /** Throws EXH_NO_LAYOUT without types, or where there is no such array. */
   constructor(private readonly view: KernelView) {
     const { types, memory, kernel } = view;
-    this.base = memory.pointer(view.address('vmemmap_base'));
+    this.layout = readPageLayout(kernel);
+    const base = pageArrayBase(kernel, this.layout.size);
+    if (base === undefined) throw noLayout('one array of struct page for all of memory');
+    this.base = base;
     this.directMap = kernel.directMap;
     this.pageSize = BigInt(memory.physical.pageSize);
     this.entrySize = BigInt(types.requireStruct('page').size);
@@ -57,12 +60,6 @@ export class PageArray {
       if (name.startsWith('PG_') && !named.has(bit)) named.set(bit, name.slice(3));
     }
     this.flagNames = [...named];
-    const bit = types.enumeration('pageflags')?.get('PG_slab');
-    const type = types.enumeration('pagetype')?.get('PGTY_slab');
-    this.isSlab = (page) =>
-      bit !== undefined
-        ? ((page.big('flags') >> bit) & 1n) === 1n
-        : type !== undefined && page.int('page_type') >>> TYPE_SHIFT === Number(type);
   }
 
   /** The description of a page, by its number. */
@@ -74,7 +71,7 @@ export class PageArray {
    * What the kernel noted of the page that a physical address lies in; undefined outside memory.
    * Throws memory's errors where the array is not in the dump.
    */
-  facts(physical: number): PageFacts | undefined {
+  facts(physical: number): PageDescription | undefined {
     const pfn = BigInt(physical) / this.pageSize;
     if (!this.isMemory(pfn)) return undefined;
     const page = this.page(pfn);
@@ -122,6 +119,11 @@ export class PageArray {
       if (isExhumeError(error)) return undefined;
       throw error;
     }
+  }
+
+  private isSlab(page: Struct): boolean {
+    const { offset, mask, value } = this.layout.slab;
+    return (this.view.memory.u32(page.address + BigInt(offset)) & mask) === value;
   }
 
   private isMemory(pfn: bigint): boolean {
