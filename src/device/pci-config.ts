@@ -40,8 +40,8 @@ const VIRTIO_CAPABILITY = structTable('virtio_pci_cap', 20, {
   index: u8(5),
   offset: u32(8),
   size: u32(12),
-  /** Of the notify capability only. */
-  multiplier: u32(16),
+  /** Of the notify capability: its multiplier. Of the window into a BAR: the data that is moved. */
+  extra: u32(16),
 });
 const MSIX_CAPABILITY = structTable('msix capability', 12, {
   id: u8(0),
@@ -54,6 +54,11 @@ const MSIX_CAPABILITY = structTable('msix capability', 12, {
 /** Where the capabilities stand: that of MSI-X, then virtio's own. */
 const MSIX_AT = HEADER.size;
 const VIRTIO_AT = MSIX_AT + MSIX_CAPABILITY.size;
+
+/** The last of them, by which a driver reaches the BAR without mapping it (section 4.1.4.9), and its data. */
+const WINDOW_KIND = 5;
+const WINDOW_AT = VIRTIO_AT + 4 * VIRTIO_CAPABILITY.size;
+const DATA_AT = WINDOW_AT + VIRTIO_CAPABILITY.fields.extra.offset;
 
 /** Of the command register a driver sets: memory, bus master, parity, SERR, no INTx. There are no I/O ports. */
 const COMMAND_BITS = 0x0546;
@@ -82,12 +87,21 @@ export interface PciLayout {
   readonly vectors: { readonly count: number; readonly table: number; readonly pending: number };
 }
 
+/** BAR 0, as the window in the configuration space reaches it. */
+export interface Bar {
+  read(offset: number, length: number): Uint8Array;
+  write(offset: number, bytes: Uint8Array): void;
+}
+
 /** The bytes, and which of their bits a driver may change. */
 export class PciConfig {
   private readonly bytes = new Uint8Array(CONFIG_SIZE);
   private readonly writable = new Uint8Array(CONFIG_SIZE);
 
-  constructor(private readonly layout: PciLayout) {
+  constructor(
+    private readonly layout: PciLayout,
+    private readonly bar: Bar,
+  ) {
     this.reset();
     const mask = viewOf(this.writable);
     mask.setUint16(HEADER.fields.command.offset, COMMAND_BITS, true);
@@ -95,6 +109,7 @@ export class PciConfig {
     mask.setUint8(HEADER.fields.interruptLine.offset, 0xff);
     mask.setUint32(HEADER.fields.bars.offset, -layout.barSize >>> 0, true);
     mask.setUint16(MSIX_AT + MSIX_CAPABILITY.fields.control.offset, MSIX_BITS, true);
+    VIRTIO_CAPABILITY.write(mask, WINDOW_AT, { bar: 0xff, offset: 0xffffffff, size: 0xffffffff, extra: 0xffffffff });
   }
 
   /** Everything as at power on. */
@@ -133,24 +148,28 @@ export class PciConfig {
       { kind: 2, ...notify },
       { kind: 3, ...isr },
       { kind: 4, ...device },
+      { kind: WINDOW_KIND, offset: 0, size: 0 },
     ];
     windows.forEach((window, index) => {
       const at = VIRTIO_AT + index * VIRTIO_CAPABILITY.size;
       VIRTIO_CAPABILITY.write(view, at, {
         id: CAPABILITY_VENDOR,
         next: index + 1 < windows.length ? at + VIRTIO_CAPABILITY.size : 0,
-        length: window.kind === 2 ? VIRTIO_CAPABILITY.size : VIRTIO_CAPABILITY.size - 4,
+        length: VIRTIO_CAPABILITY.size - (window.kind === 2 || window.kind === WINDOW_KIND ? 0 : 4),
         kind: window.kind,
         bar: 0,
         index: 0,
         offset: window.offset,
         size: window.size,
-        multiplier: window.kind === 2 ? notify.multiplier : 0,
+        extra: window.kind === 2 ? notify.multiplier : 0,
       });
     });
   }
 
+  /** Bytes of it; those of the window's data are read out of the BAR now. */
   read(offset: number, length: number): Uint8Array {
+    const target = touchesData(offset, length) ? this.target() : undefined;
+    if (target) this.bytes.set(this.bar.read(target.offset, target.size), DATA_AT);
     return this.bytes.slice(offset, offset + length);
   }
 
@@ -160,5 +179,18 @@ export class PciConfig {
       const old = this.bytes[offset + index] ?? 0;
       this.bytes[offset + index] = (old & ~mask) | (byte & mask);
     });
+    const target = touchesData(offset, bytes.length) ? this.target() : undefined;
+    if (target) this.bar.write(target.offset, this.bytes.slice(DATA_AT, DATA_AT + target.size));
   }
+
+  /** What of the BAR the driver has put the window on, if that can be. */
+  private target(): Window | undefined {
+    const { bar, offset, size } = VIRTIO_CAPABILITY.read(viewOf(this.bytes), WINDOW_AT);
+    const fits = bar === 0 && [1, 2, 4].includes(size) && offset % size === 0 && offset + size <= this.layout.barSize;
+    return fits ? { offset, size } : undefined;
+  }
+}
+
+function touchesData(offset: number, length: number): boolean {
+  return offset < DATA_AT + 4 && offset + length > DATA_AT;
 }

@@ -105,7 +105,10 @@ export class VirtioPciFunction {
       notify: { offset: NOTIFY_OFFSET, size: NOTIFY_STEP * device.queues, multiplier: NOTIFY_STEP },
       vectors: { count: VECTORS, table: 0x4000, pending: 0x4800 },
     };
-    this.config = new PciConfig(layout);
+    this.config = new PciConfig(layout, {
+      read: (offset, length) => this.readBar(offset, length),
+      write: (offset, bytes) => this.writeBar(offset, bytes),
+    });
     this.lease = new Lease(host.memory);
     this.queues = this.newQueues();
   }

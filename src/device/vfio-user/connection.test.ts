@@ -63,7 +63,7 @@ const part = (offset: number, length: number) => ({ address: BUFFERS + offset, l
 test('a driver finds the device by its capabilities and gets its requests back', async () => {
   const { ram, client, driver, seen, device } = await setup();
   await client.start();
-  assert.equal(await driver.find(), 4);
+  assert.equal(await driver.find(), 5);
   await driver.start();
   assert.deepEqual([...(await driver.config(0, 4))], [1, 2, 3, 4]);
   for (const queue of [0, 1]) {
@@ -96,6 +96,41 @@ test('the function is virtio device 22, modern only, with MSI-X, and its BAR tel
   assert.deepEqual([...(await client.read(7, 0, 2))], [0xf4, 0x1a]);
   await client.call(COMMAND.reset, new Uint8Array(0));
   assert.deepEqual([...(await client.read(7, 0x10, 4))], [0, 0, 0, 0]);
+});
+
+test('the BAR is reached through the configuration space as well', async () => {
+  const { client, driver } = await setup();
+  await client.start();
+  await driver.find();
+  const config = viewOf(await client.read(7, 0, 256));
+  let at = config.getUint8(0x34);
+  while (config.getUint8(at) !== 9 || config.getUint8(at + 3) !== 5) at = config.getUint8(at + 1);
+  assert.equal(config.getUint8(at + 2), 20);
+  const aim = async (offset: number, size: number, bar = 0) => {
+    const bytes = new Uint8Array(12);
+    viewOf(bytes).setUint8(0, bar);
+    viewOf(bytes).setUint32(4, offset, true);
+    viewOf(bytes).setUint32(8, size, true);
+    await client.write(7, at + 4, bytes);
+  };
+  await aim(0x2000, 4);
+  assert.deepEqual([...(await client.read(7, at + 16, 4))], [1, 2, 3, 4]);
+  await aim(20, 1);
+  await client.write(7, at + 16, Uint8Array.of(3));
+  assert.equal(await driver.get(20, 1), 3);
+  for (const [offset, size, bar] of [
+    [20, 1, 1],
+    [20, 0, 0],
+    [20, 3, 0],
+    [0x7fff, 2, 0],
+    [0x8000, 4, 0],
+    [0xfffffffc, 4, 0],
+  ] as const) {
+    await aim(offset, size, bar);
+    await client.write(7, at + 16, Uint8Array.of(0, 0, 0, 0));
+    assert.equal((await client.read(7, at + 16, 4)).length, 4);
+  }
+  assert.equal(await driver.get(20, 1), 3, 'what cannot be aimed at is not touched');
 });
 
 test('only VERSION_1 is on offer, and nothing else or less is accepted', async () => {
