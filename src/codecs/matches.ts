@@ -70,8 +70,9 @@ export function findMatches(size: number, farthest: number, least: number, patie
     at += length;
     from = at;
     // What was just copied is often what comes again.
-    const recent = at - 2;
-    if (recent <= end) lastFours[Math.imul(inputView.getInt32(recent, true), MULTIPLIER) >>> SHIFT] = base + recent;
+    for (let recent = at - 3; recent < at && recent <= end; recent++) {
+      lastFours[Math.imul(inputView.getInt32(recent, true), MULTIPLIER) >>> SHIFT] = base + recent;
+    }
   }
   return count;
 }
