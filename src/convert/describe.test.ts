@@ -9,7 +9,7 @@ import { openDump } from '../dump/open.js';
 import { PageBitmap } from '../dump/page-bitmap.js';
 import { NO_SYMBOLS } from '../kernel/symbols.js';
 import { damagedView } from '../testing/damaged-view.js';
-import { openSample } from '../testing/sample.js';
+import { MISREAD_PHYS_BASE, openSample, sampleUnderQemuHeader } from '../testing/sample.js';
 import { describeDump } from './describe.js';
 
 const { container, kernel } = openSample();
@@ -17,7 +17,7 @@ const bare: Container = { ...container, notes: [], vmcoreinfo: undefined, struct
 const names = ({ notes }: DumpDescription) => notes.map(({ name }) => name);
 
 test('what QEMU writes wrong is written right, and said', () => {
-  const { description, repairs, missing, memoryEnd } = describeDump(container, kernel);
+  const { description, repairs, missing, memoryEnd } = describeDump(sampleUnderQemuHeader(), kernel);
   assert.deepEqual(description.utsname, {
     sysname: 'Linux',
     nodename: '(none)',
@@ -105,8 +105,8 @@ test('registers that the dying kernel saved become notes', () => {
 });
 
 test('without a kernel the words of the input are kept', () => {
-  const { description, missing, memoryEnd } = describeDump(container, undefined);
-  assert.equal(description.physBase, container.claimedPhysBase);
+  const { description, missing, memoryEnd } = describeDump(sampleUnderQemuHeader(), undefined);
+  assert.equal(description.physBase, MISREAD_PHYS_BASE);
   assert.equal(description.utsname.machine, 'x86_64');
   assert.equal(description.utsname.release, '');
   assert.deepEqual(description.timestamp, { seconds: 0, microseconds: 0 });

@@ -66,11 +66,11 @@ function smallDump(): PhysicalMemory {
 for (const method of [undefined, ...COMPRESSION_METHODS]) {
   test(`pages are packed so that they can be unpacked: ${method ?? 'not compressed'}`, () => {
     const { memory } = openSample().container;
-    const { pages, lost } = pack(memory, { ...PLAIN, method }, 256, 100, 4096, 50);
+    const { pages, lost } = pack(memory, { ...PLAIN, method }, 256, 100, 9216, 50);
     assert.deepEqual(lost, []);
     assert.deepEqual(
       pages.map(({ pfn }) => pfn),
-      [...Array.from({ length: 100 }, (_, i) => 256 + i), ...Array.from({ length: 50 }, (_, i) => 4096 + i)],
+      [...Array.from({ length: 100 }, (_, i) => 256 + i), ...Array.from({ length: 50 }, (_, i) => 9216 + i)],
     );
     for (const page of pages) assert.deepEqual(unpacked(page), memory.page(page.pfn as Pfn), `page ${page.pfn}`);
   });
@@ -92,7 +92,7 @@ test('what cannot be compressed stays as it is, zeros have no bytes, what cannot
 
 test('a page that is stored as wanted is passed on as it is, and only such a page', () => {
   const { memory } = openSample().container;
-  const { pages } = pack(memory, { ...PLAIN, method: 'zlib', passThrough: true }, 5100, 200);
+  const { pages } = pack(memory, { ...PLAIN, method: 'zlib', passThrough: true }, 9300, 200);
   let passed = 0;
   for (const page of pages) {
     const stored = memory.storedPage(page.pfn as Pfn);

@@ -33,8 +33,8 @@ test('the text that the kernel keeps is the one in the notes, byte for byte', ()
 
 /** An ELF core header as kexec leaves it for the capture kernel, its VMCOREINFO note at another physical address. */
 function handedOver(): { memory: PatchedMemory; header: number; bytes: Uint8Array } {
-  const header = 0x2000000;
-  const note = 0x2100000;
+  const header = 0x3000000;
+  const note = 0x3100000;
   const text = 'OSRELEASE=6.1.0-test\nNUMBER(phys_base)=4096\n';
   const bytes = new Uint8Array(64 + 2 * 56);
   const view = new DataView(bytes.buffer);
@@ -64,7 +64,7 @@ test('the VMCOREINFO handed to a capture kernel is found through the ELF header'
   const { memory, header } = handedOver();
   const found = vmcoreinfoOfElfCoreHeader(memory, header);
   assert.equal(found?.vmcoreinfo.osrelease, '6.1.0-test');
-  assert.equal(found?.physical, 0x2100000 + 24);
+  assert.equal(found?.physical, 0x3100000 + 24);
   assert.equal(vmcoreinfoOfElfCoreHeader(memory, header + 4096), undefined, 'no ELF header there');
   assert.throws(() => vmcoreinfoOfElfCoreHeader(memory, 2 ** 45), ExhumeError);
 });

@@ -7,7 +7,8 @@ import { isExhumeError } from '../../bytes/errors.js';
 import { openDumpFiles } from '../../dump/node.js';
 import { openKernels, selectKernel } from '../../kernel/open.js';
 import { openMachine } from '../../machine/open.js';
-import { openSample, SAMPLE_PATH } from '../../testing/sample.js';
+import { writeAsQemu } from '../../testing/qemu-dump.js';
+import { openSample } from '../../testing/sample.js';
 import { describeDump } from '../describe.js';
 import { fixOnly } from './fix-only.js';
 
@@ -15,9 +16,14 @@ const directory = mkdtempSync(join(tmpdir(), 'exhume-fix-'));
 after(() => rmSync(directory, { recursive: true }));
 
 test('a real dump with a wrong header becomes one with a right header', async () => {
-  const { container, kernel } = openSample();
-  const output = join(directory, 'fixed');
-  await fixOnly(SAMPLE_PATH, output, describeDump(container, kernel));
+  const [input, output] = [join(directory, 'wrong'), join(directory, 'fixed')];
+  await writeAsQemu(input);
+  const container = openDumpFiles([input]);
+  const kernel = selectKernel(openKernels(openMachine(container)));
+  const described = describeDump(container, kernel);
+  assert.ok(described.repairs.length > 5);
+  assert.equal(container.memory.ranges().at(-1)?.end, 2 ** 32);
+  await fixOnly(input, output, described);
   assert.equal(statSync(output).mode & 0o777, 0o600);
   const fixed = openDumpFiles([output]);
   assert.deepEqual(fixed.damage, []);
@@ -28,7 +34,7 @@ test('a real dump with a wrong header becomes one with a right header', async ()
   assert.deepEqual(describeDump(fixed, again).repairs, []);
   // 96 MiB, without the firmware at the top of 4 GiB.
   assert.ok((fixed.memory.ranges().at(-1)?.end ?? 0) <= 96 * 2 ** 20);
-  const data = readFileSync(SAMPLE_PATH).subarray(1_000_000);
+  const data = readFileSync(input).subarray(1_000_000);
   assert.equal(Buffer.compare(readFileSync(output).subarray(1_000_000), data), 0);
 });
 
