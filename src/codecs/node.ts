@@ -3,7 +3,7 @@ import { ExhumeError } from '../bytes/errors.js';
 import { type CompressionMethod, codecError, type Decoder, type Decoders, type Encoder } from './codec.js';
 import { portableDecoders } from './decoders.js';
 import { encoders } from './encoders.js';
-import { encodeZstdHarder } from './zstd-encoder.js';
+import { encodeZstd } from './zstd-encoder.js';
 
 /** zlib through Node's own, whose strictness is that of zlib: a wrong checksum is an error. */
 export const decodeZlibNative: Decoder = (compressed, into) => {
@@ -33,12 +33,12 @@ export const decodeZlibNative: Decoder = (compressed, into) => {
  */
 export const nodeDecoders: Decoders = { ...portableDecoders, zlib: decodeZlibNative };
 
-/** The levels of a method, the first of which is what it is without one: dumps are written in a hurry. */
+/** The levels of a method. Without one it is the first (of zstd the second): dumps are written in a hurry. */
 const ENCODERS: Readonly<Record<CompressionMethod, readonly Encoder[]>> = {
   zlib: [encoders.zlib, ...[2, 3, 4, 5, 6, 7, 8, 9].map(zlibEncoder)],
   lzo1x: [encoders.lzo1x],
   snappy: [encoders.snappy],
-  zstd: [encoders.zstd, encodeZstdHarder],
+  zstd: [encodeZstd, encoders.zstd],
 };
 
 /**
