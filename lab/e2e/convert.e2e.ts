@@ -1,11 +1,14 @@
 /** Conversions of real dumps: every form to every other, page by page, and what exhume answers about them before and after. */
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import type { Pfn } from '../../src/bytes/address.js';
+import { Random } from '../../src/testing/random.js';
 import { sceneDirectory } from '../directories.js';
 import { run } from '../shell.js';
 import { convert, EXHUME, FIRMWARE, memoryOf, said, samePages, scratchDirectory } from './conversions.js';
@@ -135,6 +138,33 @@ test('on a disk that is full nothing is left, and nothing is broken', { skip: pr
     assert.equal(stdout, 'status 4\nout\nold\n');
   }
   rmSync(disk, { recursive: true });
+});
+
+test('killed at any moment, it leaves the old file or the new one', async () => {
+  const place = join(scratch, 'killed');
+  const out = join(place, 'out');
+  const source = join(sceneDirectory('panic-6.1'), 'dump.elf');
+  const random = new Random(9);
+  const moments = { before: 0, after: 0 };
+  // Until it happened before the end ten times; a machine that is slow today cannot make it hang.
+  for (let round = 0; round < 40 && moments.before < 10; round++) {
+    mkdirSync(place);
+    writeFileSync(out, 'old');
+    const child = spawn(process.execPath, [EXHUME, 'convert', source, out], { stdio: 'ignore' });
+    const ended = once(child, 'exit');
+    await setTimeout(random.below(2000));
+    child.kill('SIGKILL');
+    await ended;
+    if (readFileSync(out).length === 3) {
+      assert.equal(readFileSync(out, 'latin1'), 'old');
+      moments.before++;
+    } else {
+      assert.ok(samePages(memoryOf([source]), memoryOf([out])) > 10_000);
+      moments.after++;
+    }
+    rmSync(place, { recursive: true });
+  }
+  assert.equal(moments.before, 10);
 });
 
 test('memory stays bounded, however large the dump is', { skip: !existsSync('/usr/bin/time') }, () => {

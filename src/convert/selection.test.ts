@@ -57,3 +57,16 @@ test('addresses that no machine has are an error, and take no memory', () => {
     (error) => isExhumeError(error, 'EXH_BAD_HEADER'),
   );
 });
+
+test('a dump without memory is an error: there is nothing to write', () => {
+  const bytes = writeElf({
+    wordBits: 64,
+    littleEndian: true,
+    machine: 62,
+    segments: [{ type: 1, physical: 0n, data: new Uint8Array() }],
+  });
+  assert.throws(
+    () => inputPages(openDump([new MemorySource(bytes)]).memory),
+    (error) => isExhumeError(error, 'EXH_BAD_HEADER'),
+  );
+});

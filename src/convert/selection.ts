@@ -26,8 +26,8 @@ export interface InputPages {
 }
 
 /**
- * Finds out which pages a dump has, by its own account. Throws EXH_BAD_HEADER where its addresses are so far apart that
- * no machine has them.
+ * Finds out which pages a dump has, by its own account. Throws EXH_BAD_HEADER where it describes no memory, and where its
+ * addresses are so far apart that no machine has them.
  * @param end pages from this frame number on do not count
  */
 export function inputPages(memory: PhysicalMemory, end = Number.POSITIVE_INFINITY): InputPages {
@@ -35,6 +35,8 @@ export function inputPages(memory: PhysicalMemory, end = Number.POSITIVE_INFINIT
   const ranges = memory.ranges();
   const whole = Math.ceil((ranges.at(-1)?.end ?? 0) / pageSize);
   const length = Math.min(whole, end);
+  if (length === 0)
+    throw new ExhumeError('EXH_BAD_HEADER', 'the dump describes no memory: there is nothing to convert');
   checkLength(memory, length);
   const described = PageBitmap.empty(length);
   const written = PageBitmap.empty(length);
