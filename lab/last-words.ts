@@ -3,7 +3,8 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { VfioUserConnection } from '../src/device/vfio-user/connection.js';
+import { connect } from '../src/device/connect.js';
+import { StreamLink } from '../src/device/link.js';
 import type { VirtioDevice } from '../src/device/virtio-device.js';
 import { inForky } from './chroot.js';
 import { labDirectory, labPath } from './directories.js';
@@ -41,7 +42,7 @@ export async function withLastWords(
   const connections = new Set<Socket>();
   const server = createServer((connection) => {
     connections.add(connection);
-    new VfioUserConnection(connection, words.device(directory));
+    connect(new StreamLink(connection), words.device(directory));
   });
   await listen(server, socket);
   const commandLine = ['console=ttyS0', 'ignore_loglevel', 'pstore.backend=virtio', ...words.commandLine];

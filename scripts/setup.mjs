@@ -50,6 +50,7 @@ function bundle() {
     'exhume.cjs',
     '--format=cjs',
     '--external:iced-x86',
+    '--external:koffi',
     // V8's cached code knows no import().
     '--supported:dynamic-import=false',
     '--define:import.meta.url=bundleUrl',

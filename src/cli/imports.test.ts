@@ -35,6 +35,6 @@ test('a command loads what it needs: types and schemas cost nothing, the disasse
   );
   assert.deepEqual(
     packagesIn(found).filter((name) => !name.startsWith('node:')),
-    ['commander', 'fflate', 'iced-x86', 'picocolors'],
+    ['commander', 'fflate', 'iced-x86', 'koffi', 'picocolors'],
   );
 });

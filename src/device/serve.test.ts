@@ -75,7 +75,7 @@ test('two guests of one process leave their records, and find them again after t
   assert.ok(!readdirSync(join(dir, 'records', 'two')).includes('dmesg-1.enc.z'));
   assert.deepEqual(
     events.filter(({ guest }) => guest === 'two').map(({ event }) => event),
-    ['listening', 'connected', 'kept', 'disconnected', 'connected', 'erased'],
+    ['listening', 'connected', 'transport', 'kept', 'disconnected', 'connected', 'transport', 'erased'],
   );
 });
 
@@ -100,7 +100,7 @@ test('a guest that breaks its device again and again is told of once; the other 
   const told = events
     .filter(({ guest }) => guest === 'bad')
     .map((event) => ('breaks' in event ? event.breaks : event.event));
-  assert.deepEqual(told, ['listening', 'connected', 'broken', 20]);
+  assert.deepEqual(told, ['listening', 'connected', 'transport', 'broken', 20]);
 });
 
 test('one machine at a time: a second one is sent away', async (t) => {

@@ -2,13 +2,18 @@ import { lstatSync, unlinkSync } from 'node:fs';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { ExhumeError } from '../bytes/errors.js';
 import type { NewRecord, RecordStore, Refusal, StoredRecord } from '../pstore/record-store.js';
+import { connect } from './connect.js';
+import type { Transport } from './events.js';
+import { type Link, linkOf } from './link.js';
+import { loadNative } from './native/native.js';
 import { PstoreDevice } from './pstore-device.js';
-import { VfioUserConnection } from './vfio-user/connection.js';
 
 /** What happens to a guest's device, for a log. A guest can cause only so many: repeated ones are told once. */
 export type DeviceEvent = { readonly guest: string } & (
   | { readonly event: 'listening'; readonly socket: string }
   | { readonly event: 'connected' }
+  /** What the machine speaks: its first message has come. */
+  | { readonly event: 'transport'; readonly transport: Transport }
   | { readonly event: 'disconnected'; readonly breaks: number; readonly error?: string }
   /** A second machine came to the socket, and was sent away. */
   | { readonly event: 'busy' }
@@ -19,6 +24,8 @@ export type DeviceEvent = { readonly guest: string } & (
   | { readonly event: 'broken'; readonly error: string }
   /** The driver waits for interrupts, and will not get any. */
   | { readonly event: 'no-interrupts' }
+  /** How the guest's memory is moved, where descriptors of it were passed; and why they are not used, if so. */
+  | { readonly event: 'memory'; readonly by: 'descriptors' | 'messages'; readonly why?: string }
 );
 
 export interface GuestOptions {
@@ -37,13 +44,14 @@ export interface ServedGuest {
   close(): Promise<void>;
 }
 
-/** Serves one guest's virtio-pstore over vfio-user: one machine at a time, one after the other. Rejects with EXH_IO, EXH_USAGE. */
+/** Serves one guest's virtio-pstore, over vfio-user or vhost-user: one machine at a time, one after the other. Rejects with EXH_IO, EXH_USAGE. */
 export async function serveGuest(options: GuestOptions): Promise<ServedGuest> {
   const { guest, socket: path, log } = options;
   const store = new ToldStore(options.store, guest, log);
   const device = new PstoreDevice(store, options.bufferSize);
-  let current: VfioUserConnection | undefined;
-  const server = createServer((socket: Socket) => {
+  const native = await loadNative();
+  let current: Link | undefined;
+  const server = createServer({ pauseOnConnect: native !== undefined }, (socket: Socket) => {
     if (current) {
       log({ guest, event: 'busy' });
       socket.destroy();
@@ -51,12 +59,15 @@ export async function serveGuest(options: GuestOptions): Promise<ServedGuest> {
     }
     log({ guest, event: 'connected' });
     let breaks = 0;
-    current = new VfioUserConnection(socket, device, {
+    current = linkOf(socket, native);
+    connect(current, device, {
+      speaks: (transport) => log({ guest, event: 'transport', transport }),
       broken: ({ message }) => {
         breaks++;
         if (breaks === 1) log({ guest, event: 'broken', error: message });
       },
       silent: () => log({ guest, event: 'no-interrupts' }),
+      memory: (by, why) => log({ guest, event: 'memory', by, ...(why !== undefined && { why }) }),
       closed: (error) => {
         current = undefined;
         log({ guest, event: 'disconnected', breaks, ...(error && { error: error.message }) });

@@ -1,17 +1,18 @@
 import { ExhumeError } from '../bytes/errors.js';
+import { viewOf } from '../bytes/struct-table.js';
 import type { GuestMemory } from '../device/guest-memory.js';
 
-/** Memory of a guest that is one buffer from address `base` on. */
+/** Memory of a guest that is one buffer, a new one if only its size is given, from address `base` on. */
 export class GuestRam implements GuestMemory {
   readonly bytes: Uint8Array;
   readonly view: DataView;
 
   constructor(
-    size: number,
+    memory: number | Uint8Array,
     readonly base = 0,
   ) {
-    this.bytes = new Uint8Array(size);
-    this.view = new DataView(this.bytes.buffer);
+    this.bytes = typeof memory === 'number' ? new Uint8Array(memory) : memory;
+    this.view = viewOf(this.bytes);
   }
 
   async read(address: number, into: Uint8Array): Promise<void> {

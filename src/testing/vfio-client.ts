@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { viewOf } from '../bytes/struct-table.js';
-import { encodeMessage, type Message, MessageReader } from '../device/vfio-user/message-reader.js';
+import { FrameReader } from '../device/frames.js';
+import { decodeMessage, encodeMessage, FRAMING, type Message } from '../device/vfio-user/message.js';
 import { COMMAND, DMA_ACCESS, DMA_MAP, ERROR, NO_REPLY, REGION_ACCESS, REPLY } from '../device/vfio-user/protocol.js';
 import type { GuestRam } from './guest-ram.js';
 
@@ -11,7 +12,7 @@ const EFAULT = 14;
  * reply: whoever makes a reply wait for memory hangs.
  */
 export class VfioClient {
-  private readonly reader = new MessageReader();
+  private readonly reader = new FrameReader(FRAMING);
   private readonly replies = new Map<number, { resolve(message: Message): void; reject(error: Error): void }>();
   private readonly held: Message[] = [];
   private lastId = 0;
@@ -23,9 +24,11 @@ export class VfioClient {
   constructor(
     readonly socket: Duplex,
     private readonly ram: GuestRam,
+    /** Sends descriptors along with bytes. */
+    private readonly pass?: (bytes: Uint8Array, descriptors: readonly number[]) => void,
   ) {
     socket.on('data', (chunk: Uint8Array) => {
-      for (const message of this.reader.push(chunk)) this.receive(message);
+      for (const frame of this.reader.push(chunk)) this.receive(decodeMessage(frame));
     });
     // What follows an error is the end, which is told of.
     socket.on('error', () => {});
@@ -34,30 +37,35 @@ export class VfioClient {
     });
   }
 
-  /** Agrees on the version, and maps the memory of the guest. */
-  async start(capabilities = '{"capabilities":{"max_data_xfer_size":1048576}}'): Promise<void> {
+  /** Agrees on the version, and maps the memory of the guest, which is that of the descriptors. */
+  async start(
+    capabilities = '{"capabilities":{"max_data_xfer_size":1048576}}',
+    descriptors: readonly number[] = [],
+  ): Promise<void> {
     const text = new TextEncoder().encode(`${capabilities}\0`);
     await this.call(COMMAND.version, Buffer.concat([new Uint8Array(4), text]));
-    await this.map(this.ram.base, this.ram.bytes.length);
+    await this.map(this.ram.base, this.ram.bytes.length, 3, descriptors);
   }
 
-  map(address: number, size: number, flags = 3): Promise<Message> {
+  map(address: number, size: number, flags = 3, descriptors: readonly number[] = []): Promise<Message> {
     const body = new Uint8Array(DMA_MAP.size);
     DMA_MAP.write(viewOf(body), 0, { argumentSize: DMA_MAP.size, flags, offset: 0, address, size });
-    return this.call(COMMAND.dmaMap, body);
+    return this.call(COMMAND.dmaMap, body, descriptors);
   }
 
   /** The whole reply, which may be an error. */
-  ask(command: number, body: Uint8Array): Promise<Message> {
+  ask(command: number, body: Uint8Array, descriptors: readonly number[] = []): Promise<Message> {
     const id = this.nextId();
     return new Promise((resolve, reject) => {
       this.replies.set(id, { resolve, reject });
-      this.socket.write(encodeMessage({ id, command, flags: 0, errno: 0, body }));
+      const message = encodeMessage({ id, command, flags: 0, errno: 0, body });
+      if (descriptors.length > 0 && this.pass) this.pass(message, descriptors);
+      else this.socket.write(message);
     });
   }
 
-  async call(command: number, body: Uint8Array): Promise<Message> {
-    const reply = await this.ask(command, body);
+  async call(command: number, body: Uint8Array, descriptors: readonly number[] = []): Promise<Message> {
+    const reply = await this.ask(command, body, descriptors);
     if (reply.flags !== REPLY) throw new Error(`command ${command}: error ${reply.errno}`);
     return reply;
   }

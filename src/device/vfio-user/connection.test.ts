@@ -8,36 +8,14 @@ import { GuestRam } from '../../testing/guest-ram.js';
 import { Random } from '../../testing/random.js';
 import { VfioClient } from '../../testing/vfio-client.js';
 import { VirtioDriver } from '../../testing/virtio-driver.js';
-import type { GuestMemory } from '../guest-memory.js';
-import { gather, scatter } from '../parts.js';
-import type { VirtioDevice } from '../virtio-device.js';
-import type { Chain } from '../virtqueue.js';
-import { VfioUserConnection } from './connection.js';
-import { encodeMessage } from './message-reader.js';
+import { Echo } from '../../testing/virtio-echo.js';
+import { connect } from '../connect.js';
+import { StreamLink } from '../link.js';
+import { encodeMessage } from './message.js';
 import { COMMAND, ERROR, IRQ_SET } from './protocol.js';
 
 const BASE = 0x1_0000_0000;
 const BUFFERS = BASE + 0x8000;
-
-/** Gives back what it is given. */
-class Echo implements VirtioDevice {
-  readonly id = 22;
-  readonly queues = 2;
-  readonly queueSize = 128;
-  readonly mostBytes = 0x3000;
-  readonly config = Uint8Array.of(1, 2, 3, 4);
-  resets = 0;
-  handled = 0;
-
-  async handle({ readable, writable }: Chain, memory: GuestMemory): Promise<number> {
-    this.handled++;
-    return scatter(memory, writable, await gather(memory, readable));
-  }
-
-  reset(): void {
-    this.resets++;
-  }
-}
 
 async function setup() {
   const ram = new GuestRam(0x20000, BASE);
@@ -48,14 +26,14 @@ async function setup() {
     silent: 0,
     closed: [],
   };
-  const connection = new VfioUserConnection(ours, device, {
+  connect(new StreamLink(ours), device, {
     broken: (error) => seen.broken.push(error),
     silent: () => seen.silent++,
     closed: (error) => seen.closed.push(error),
   });
   const client = new VfioClient(theirs, ram);
   const driver = new VirtioDriver(client, ram);
-  return { ram, device, connection, client, driver, seen };
+  return { ram, device, client, driver, seen };
 }
 
 const part = (offset: number, length: number) => ({ address: BUFFERS + offset, length });

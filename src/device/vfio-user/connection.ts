@@ -1,24 +1,19 @@
-import type { Duplex } from 'node:stream';
 import { ExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
+import { closeAll, Descriptors } from '../descriptors.js';
+import type { ConnectionEvents } from '../events.js';
+import { FrameReader } from '../frames.js';
+import type { Link, LinkReceiver } from '../link.js';
 import type { VirtioDevice } from '../virtio-device.js';
 import { VirtioPciFunction } from '../virtio-pci.js';
-import { DmaMemory } from './dma.js';
-import { encodeMessage, type Message, MessageReader } from './message-reader.js';
+import { DmaMessages } from './dma.js';
+import { Interrupts } from './interrupts.js';
+import { VfioMemory } from './memory.js';
+import { decodeMessage, encodeMessage, FRAMING, type Message } from './message.js';
 import * as wire from './protocol.js';
 
-/** What those who run a device hear of. */
-export interface ConnectionEvents {
-  /** The guest's driver broke the device: it has to reset it. */
-  broken?(error: Error): void;
-  /** A driver wants interrupts, which cannot be raised: it has to poll. Once per connection. */
-  silent?(): void;
-  /** The client has gone; with what was wrong with what it sent, if that is why. */
-  closed?(error?: Error): void;
-}
-
-/** Unsent bytes after which nothing more is taken from a client that does not read. */
-const MOST_UNSENT = 8 << 20;
+/** The most descriptors that one message brings: one for memory, or one for each vector. */
+const MOST_DESCRIPTORS = 8;
 
 /**
  * One client (a virtual machine) of a virtio device, over vfio-user.
@@ -26,61 +21,70 @@ const MOST_UNSENT = 8 << 20;
  * Every request is answered before the next one is looked at, and before anything else is done: the client's CPUs stand
  * still meanwhile, and a late answer would end the connection. What takes time happens after the answer.
  *
- * Files that come with messages stay out of reach in plain Node: memory is asked for by messages, and interrupts cannot
- * be raised.
+ * Where the link brings no descriptors, memory is asked for by messages, and interrupts cannot be raised.
  */
-export class VfioUserConnection {
-  private readonly reader = new MessageReader();
-  private readonly memory = new DmaMemory((message) => this.send(message));
+export class VfioUserConnection implements LinkReceiver {
+  private readonly reader = new FrameReader(FRAMING);
+  /** Those of the message that is coming. */
+  private coming: number[] = [];
+  private readonly messages = new DmaMessages((message) => this.send(message));
+  private readonly memory: VfioMemory;
+  private readonly interrupts: Interrupts;
   private readonly pci: VirtioPciFunction;
-  private failure: Error | undefined;
-  private toldSilent = false;
   private agreed = false;
 
   constructor(
-    private readonly socket: Duplex,
+    private readonly link: Link,
     device: VirtioDevice,
     private readonly events: ConnectionEvents = {},
   ) {
+    this.memory = new VfioMemory(this.messages, (trust) => {
+      if (trust === 'shared') this.events.memory?.('descriptors');
+      else this.events.memory?.('messages', 'the descriptors that came do not show what the guest writes (share=off?)');
+    });
+    this.interrupts = new Interrupts(link.native, () => this.events.silent?.());
     this.pci = new VirtioPciFunction(device, {
       memory: this.memory,
-      interrupt: () => this.wantsInterrupt(),
+      interrupt: (vector) => this.interrupts.raise(vector),
       broken: (error) => this.events.broken?.(error),
     });
-    socket.on('data', (chunk: Uint8Array) => this.take(chunk));
-    socket.on('drain', () => socket.resume());
-    socket.on('error', (error) => {
-      this.failure ??= error;
-    });
-    socket.on('close', () => {
-      this.memory.close();
-      this.pci.close();
-      this.events.closed?.(this.failure);
-    });
-    socket.on('end', () => socket.end());
   }
 
-  close(): void {
-    this.socket.destroy();
+  get wants(): number {
+    return this.reader.wants;
   }
 
-  private take(chunk: Uint8Array): void {
-    if (this.socket.destroyed) return;
-    try {
-      for (const message of this.reader.push(chunk)) this.receive(message);
-    } catch (error) {
-      if (!(error instanceof ExhumeError)) throw error;
-      this.failure ??= error;
-      this.socket.destroy();
+  take(bytes: Uint8Array, descriptors: readonly number[]): void {
+    this.coming.push(...descriptors);
+    const frames = this.reader.push(bytes);
+    if (this.coming.length > MOST_DESCRIPTORS) {
+      throw new ExhumeError('EXH_DEVICE_PROTOCOL', `vfio-user: ${this.coming.length} descriptors with one message`);
+    }
+    for (const frame of frames) {
+      const came = new Descriptors(this.coming.splice(0));
+      try {
+        this.receive(decodeMessage(frame), came);
+      } finally {
+        came.close();
+      }
     }
   }
 
-  private receive(message: Message): void {
+  closed(error?: Error): void {
+    closeAll(this.coming.splice(0));
+    this.messages.close();
+    this.pci.close();
+    this.memory.close();
+    this.interrupts.close();
+    this.events.closed?.(error);
+  }
+
+  private receive(message: Message, came: Descriptors): void {
     if ((message.flags & wire.TYPE_MASK) === wire.REPLY) {
-      this.memory.answered(message);
+      this.messages.answered(message);
       return;
     }
-    const answer = this.answer(message);
+    const answer = this.answer(message, came);
     if (message.flags & wire.NO_REPLY) return;
     const { id, command } = message;
     if (typeof answer === 'number') {
@@ -91,13 +95,11 @@ export class VfioUserConnection {
   }
 
   private send(message: Message): void {
-    if (this.socket.destroyed) return;
-    this.socket.write(encodeMessage(message));
-    if (this.socket.writableLength > MOST_UNSENT) this.socket.pause();
+    this.link.send(encodeMessage(message));
   }
 
   /** The body of the reply, or the number of an error. */
-  private answer({ command, body }: Message): Uint8Array | number {
+  private answer({ command, body }: Message, came: Descriptors): Uint8Array | number {
     if (!this.agreed && command !== wire.COMMAND.version) {
       throw new ExhumeError('EXH_DEVICE_PROTOCOL', `vfio-user: command ${command} before any version`);
     }
@@ -108,19 +110,17 @@ export class VfioUserConnection {
         this.pci.reset();
         return new Uint8Array(0);
       case wire.COMMAND.dmaMap:
-        return withBody(wire.DMA_MAP, body, ({ flags, address, size }) => {
+        return withBody(wire.DMA_MAP, body, ({ flags, address, size, offset }) => {
           if (!(size > 0 && Number.isSafeInteger(address + size))) return wire.EINVAL;
           const access = flags & (wire.DMA_READABLE | wire.DMA_WRITABLE);
-          const outcome = this.memory.map.add({ address, size, access });
+          const outcome = this.memory.add({ address, size, access, offset }, came.take());
           if (outcome === 'added') return new Uint8Array(0);
           return outcome === 'full' ? wire.ENOSPC : wire.EEXIST;
         });
       case wire.COMMAND.dmaUnmap:
         return withBody(wire.DMA_UNMAP, body, ({ flags, address, size }) => {
           const all = (flags & wire.UNMAP_ALL) !== 0;
-          const removed = all
-            ? this.memory.map.remove(0, Number.POSITIVE_INFINITY)
-            : this.memory.map.remove(address, size);
+          const removed = all ? this.memory.remove(0, Number.POSITIVE_INFINITY) : this.memory.remove(address, size);
           return removed > 0 || all ? body.slice(0, wire.DMA_UNMAP.size) : wire.ENOENT;
         });
       case wire.COMMAND.getInfo:
@@ -146,9 +146,11 @@ export class VfioUserConnection {
           return encode(wire.IRQ_INFO, { argumentSize: wire.IRQ_INFO.size, flags, index, count });
         });
       case wire.COMMAND.setIrqs:
-        return withBody(wire.IRQ_SET, body, ({ index, start, count }) =>
-          index < wire.IRQS && start + count <= vectorsOf(index) ? new Uint8Array(0) : wire.EINVAL,
-        );
+        return withBody(wire.IRQ_SET, body, ({ flags, index, start, count }) => {
+          if (!(index < wire.IRQS && start + count <= vectorsOf(index))) return wire.EINVAL;
+          if (index === wire.MSIX && flags & wire.IRQ_TRIGGER) this.interrupts.set(start, count, came);
+          return new Uint8Array(0);
+        });
       case wire.COMMAND.regionRead:
         return withBody(wire.REGION_ACCESS, body, ({ region, offset, count }) => {
           if (!(count <= wire.MOST_DATA && offset + count <= sizeOfRegion(region))) return wire.EINVAL;
@@ -173,17 +175,11 @@ export class VfioUserConnection {
       if (major !== 0) return wire.EINVAL;
       this.agreed = true;
       const theirs = mostDataOf(body.subarray(wire.VERSION.size));
-      this.memory.mostData = Math.min(wire.MOST_DATA, theirs);
+      this.messages.mostData = Math.min(wire.MOST_DATA, theirs);
       const capabilities = { max_msg_fds: 8, max_data_xfer_size: wire.MOST_DATA };
       const text = new TextEncoder().encode(`${JSON.stringify({ capabilities })}\0`);
       return Buffer.concat([encode(wire.VERSION, { major: 0, minor: Math.min(minor, 0) }), text]);
     });
-  }
-
-  private wantsInterrupt(): void {
-    if (this.toldSilent) return;
-    this.toldSilent = true;
-    this.events.silent?.();
   }
 }
 

@@ -1,9 +1,21 @@
+import type { RamFile } from '../ram-file.js';
+
 /** A stretch of guest memory that the client has mapped: guest physical addresses. */
 export interface Mapping {
   readonly address: number;
   readonly size: number;
   /** DMA_READABLE and DMA_WRITABLE. */
   readonly access: number;
+  /** The file that was passed for it, and where in that file it begins. */
+  readonly file?: RamFile;
+  readonly offset?: number;
+}
+
+/** A stretch of memory within one mapping. */
+export interface MappedPiece {
+  readonly mapping: Mapping;
+  readonly address: number;
+  readonly length: number;
 }
 
 /** The most mappings that a client may have. */
@@ -11,38 +23,45 @@ const MOST_MAPPINGS = 65535;
 
 /** What is memory for the device. Mappings do not overlap, and are sorted by address. */
 export class DmaMap {
-  private mappings: Mapping[] = [];
+  private mappings: readonly Mapping[] = [];
 
-  /** Whether it could be added: `overlap` and `full` say why not. */
-  add(mapping: Mapping): 'added' | 'overlap' | 'full' {
+  /** Whether it can be added: `overlap` and `full` say why not. */
+  fits({ address, size }: Pick<Mapping, 'address' | 'size'>): 'fits' | 'overlap' | 'full' {
     if (this.mappings.length >= MOST_MAPPINGS) return 'full';
-    const at = this.after(mapping.address);
+    const at = this.after(address);
     const before = this.mappings[at - 1];
     const next = this.mappings[at];
-    if (before && before.address + before.size > mapping.address) return 'overlap';
-    if (next && mapping.address + mapping.size > next.address) return 'overlap';
-    this.mappings.splice(at, 0, mapping);
-    return 'added';
+    if (before && before.address + before.size > address) return 'overlap';
+    return next && address + size > next.address ? 'overlap' : 'fits';
   }
 
-  /** Takes away the mappings that lie wholly in a range. Answers how many did. */
-  remove(address: number, size: number): number {
-    const before = this.mappings.length;
-    this.mappings = this.mappings.filter((one) => one.address < address || one.address + one.size > address + size);
-    return before - this.mappings.length;
+  /** Adds one that fits. */
+  add(mapping: Mapping): void {
+    this.mappings = this.mappings.toSpliced(this.after(mapping.address), 0, mapping);
   }
 
-  /** Whether every byte of a range is mapped with this access; mappings may follow one another in it. */
-  allows(address: number, length: number, access: number): boolean {
+  /** Takes away the mappings that lie wholly in a range. */
+  remove(address: number, size: number): readonly Mapping[] {
+    const inside = (one: Mapping) => one.address >= address && one.address + one.size <= address + size;
+    const removed = this.mappings.filter(inside);
+    this.mappings = this.mappings.filter((one) => !inside(one));
+    return removed;
+  }
+
+  /** The pieces that a range lies in, in order: undefined unless every byte of it is mapped with this access. */
+  pieces(address: number, length: number, access: number): readonly MappedPiece[] | undefined {
     const end = address + length;
+    const pieces: MappedPiece[] = [];
     let index = this.after(address) - 1;
     for (let at = address; at < end; index++) {
       const mapping = this.mappings[index];
-      if (!mapping || mapping.address > at || mapping.address + mapping.size <= at) return false;
-      if ((mapping.access & access) !== access) return false;
-      at = mapping.address + mapping.size;
+      if (!mapping || mapping.address > at || mapping.address + mapping.size <= at) return undefined;
+      if ((mapping.access & access) !== access) return undefined;
+      const next = Math.min(end, mapping.address + mapping.size);
+      pieces.push({ mapping, address: at, length: next - at });
+      at = next;
     }
-    return true;
+    return pieces;
   }
 
   /** The index of the first mapping that begins after an address. */

@@ -1,9 +1,7 @@
 import { ExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
-import type { GuestMemory } from '../guest-memory.js';
-import { DmaMap } from './dma-map.js';
-import type { Message } from './message-reader.js';
-import { COMMAND, DMA_ACCESS, DMA_READABLE, DMA_WRITABLE, ERROR, MOST_DATA } from './protocol.js';
+import type { Message } from './message.js';
+import { COMMAND, DMA_ACCESS, ERROR, MOST_DATA } from './protocol.js';
 
 /** How long the client may take to answer, in milliseconds. A stopped machine does not answer, and is not waited for. */
 const PATIENCE = 10_000;
@@ -18,9 +16,9 @@ interface Waiting {
 /**
  * Guest memory that is reached by asking the client for it: DMA_READ and DMA_WRITE messages. This works whether or not
  * the machine's memory is shared. The client answers in its own time, so nothing that it waits for may wait for this.
+ * Rejections are EXH_DEVICE_MEMORY.
  */
-export class DmaMemory implements GuestMemory {
-  readonly map = new DmaMap();
+export class DmaMessages {
   /** The most data in one message. */
   mostData = MOST_DATA;
   private readonly waiting = new Map<number, Waiting>();
@@ -33,7 +31,6 @@ export class DmaMemory implements GuestMemory {
   ) {}
 
   async read(address: number, into: Uint8Array): Promise<void> {
-    this.check(address, into.length, DMA_READABLE);
     await this.inPieces(address, into, async (at, piece) => {
       const reply = await this.ask(COMMAND.dmaRead, at, piece.length, new Uint8Array(0));
       if (reply.length !== DMA_ACCESS.size + piece.length) throw refused(at, `${reply.length} bytes came back`);
@@ -42,7 +39,6 @@ export class DmaMemory implements GuestMemory {
   }
 
   async write(address: number, bytes: Uint8Array): Promise<void> {
-    this.check(address, bytes.length, DMA_WRITABLE);
     await this.inPieces(address, bytes, async (at, piece) => {
       await this.ask(COMMAND.dmaWrite, at, piece.length, piece);
     });
@@ -64,12 +60,6 @@ export class DmaMemory implements GuestMemory {
       this.forget(id, asked);
       asked.reject(refused(addressOf(asked.message), 'it has gone'));
     }
-  }
-
-  private check(address: number, length: number, access: number): void {
-    if (this.map.allows(address, length, access)) return;
-    const message = `the guest has no memory to ${access === DMA_READABLE ? 'read' : 'write'} at ${hex(address)}`;
-    throw new ExhumeError('EXH_DEVICE_MEMORY', `${message}, ${length} bytes`, { address });
   }
 
   private async inPieces(
@@ -111,11 +101,6 @@ function addressOf(message: Message): number {
 }
 
 function refused(address: number, why: string): ExhumeError {
-  return new ExhumeError('EXH_DEVICE_MEMORY', `the machine did not move memory at ${hex(address)}: ${why}`, {
-    address,
-  });
-}
-
-function hex(address: number): string {
-  return `0x${address.toString(16)}`;
+  const message = `the machine did not move memory at 0x${address.toString(16)}: ${why}`;
+  return new ExhumeError('EXH_DEVICE_MEMORY', message, { address });
 }

@@ -93,6 +93,8 @@ export const DEVICE_PCI = 2;
 export const REGION_READABLE = 1;
 export const REGION_WRITABLE = 2;
 export const IRQ_EVENTFD = 1;
+/** Of a request to set interrupts: what raises them, as opposed to what holds them back. */
+export const IRQ_TRIGGER = 0x20;
 
 /** Indexes that PCI functions have. */
 export const REGIONS = 9;
