@@ -17,9 +17,9 @@ export class RamFile {
   /** Takes a descriptor; undefined, and the descriptor is closed, unless it is of a file in memory of at least `size` bytes. */
   static of(descriptor: number, size: number): RamFile | undefined {
     try {
-      const { dev, ino, size: bytes } = fstatSync(descriptor, { bigint: true });
-      if (bytes >= size && IN_MEMORY.includes(statfsSync(`/proc/self/fd/${descriptor}`).type)) {
-        return new RamFile(descriptor, `${dev}:${ino}`);
+      const stat = fstatSync(descriptor, { bigint: true });
+      if (stat.isFile() && stat.size >= size && IN_MEMORY.includes(statfsSync(`/proc/self/fd/${descriptor}`).type)) {
+        return new RamFile(descriptor, `${stat.dev}:${stat.ino}`);
       }
     } catch {
       // Whatever it is, it is no memory.
