@@ -23,16 +23,17 @@ test('it tells when the sockets are ready, and a signal ends it in order', async
   const child = spawn(process.execPath, [COMMAND, ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
   t.after(() => child.kill('SIGKILL'));
   const ended = new Promise((resolve) => child.on('exit', (status) => resolve(status)));
-  const ready: string[] = [];
+  const told: string[] = [];
   for await (const line of createInterface({ input: child.stdout })) {
-    const { time, guest, event } = JSON.parse(line);
-    assert.equal(event, 'listening');
+    const { time, level, guest, event } = JSON.parse(line);
     assert.ok(Number.isFinite(Date.parse(time)));
-    ready.push(guest);
-    if (ready.length === 2) child.kill('SIGTERM');
+    assert.equal(level, 'info');
+    told.push(guest === undefined ? event : `${event} ${guest}`);
+    if (event === 'started') child.kill('SIGTERM');
   }
   assert.equal(await ended, 0);
-  assert.deepEqual(ready.sort(), ['one', 'two']);
+  assert.deepEqual(told.slice(0, 2).sort(), ['listening one', 'listening two']);
+  assert.deepEqual(told.slice(2), ['started', 'stopping', 'stopped']);
   assert.ok(existsSync(join(dir, 'records', 'one')) && sockets.every((socket) => !existsSync(socket)));
 });
 

@@ -1,52 +1,44 @@
-import { basename } from 'node:path';
-import { ExhumeError } from '../bytes/errors.js';
-import { type DeviceEvent, serveGuest } from '../device/serve.js';
-import { HostStore } from '../pstore/node/store.js';
+import { readFile } from 'node:fs/promises';
+import { outputError } from '../bytes/node/output-error.js';
+import { parseConfig } from '../device/service/config.js';
+import { LogLines } from '../device/service/log-lines.js';
+import type { ServiceOptions } from '../device/service/options.js';
+import { DeviceService } from '../device/service/service.js';
+import { settingsOf } from '../device/service/settings.js';
 import type { Surroundings } from './session.js';
 
-export interface DeviceOptions {
-  readonly dir: string;
-  readonly socket: readonly string[];
-  readonly bufferSize?: number;
+export interface DeviceOptions extends ServiceOptions {
+  /** The path of a configuration file. */
+  readonly config?: string;
 }
 
 /** Serves guests until a signal says that it is enough. What happens is one JSON object a line on stdout. */
-export async function runDevice(options: DeviceOptions, { stdout }: Surroundings): Promise<void> {
-  const { bufferSize } = options;
-  const guests = guestsOf(options.socket);
-  const store = HostStore.open(options.dir);
-  const log = (event: DeviceEvent): void => {
-    stdout.write(`${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
-  };
-  const ended = signal();
-  const listening = await Promise.allSettled(
-    [...guests].map(([guest, socket]) =>
-      serveGuest({ guest, socket, store: store.guest(guest), log, ...(bufferSize !== undefined && { bufferSize }) }),
-    ),
-  );
-  const failed = listening.find((one) => one.status === 'rejected');
-  if (!failed) await ended;
-  await Promise.all(listening.map((one) => (one.status === 'fulfilled' ? one.value.close() : undefined)));
-  if (failed) throw failed.reason;
+export async function runDevice(options: DeviceOptions, { stdout, environment }: Surroundings): Promise<void> {
+  const { config, ...line } = options;
+  const load = async () => settingsOf(config === undefined ? {} : await fromFile(config), line);
+  const lines = stdout === process.stdout ? new LogLines(process.stdout.fd) : stdout;
+  const ended = signal('SIGINT', 'SIGTERM');
+  const service = await DeviceService.start({ load, write: (text) => void lines.write(text), environment });
+  const reload = () => void service.reload();
+  process.on('SIGHUP', reload);
+  await ended;
+  await service.stop();
+  process.off('SIGHUP', reload);
 }
 
-/** A guest is called as its socket is, without `.sock`. */
-function guestsOf(sockets: readonly string[]): Map<string, string> {
-  const guests = new Map<string, string>();
-  for (const socket of sockets) {
-    const guest = basename(socket, '.sock');
-    const other = guests.get(guest);
-    if (other !== undefined) {
-      throw new ExhumeError('EXH_USAGE', `${other} and ${socket} name the same guest, ${guest}`, { found: guest });
-    }
-    guests.set(guest, socket);
+async function fromFile(path: string): Promise<ServiceOptions> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw outputError(path, 'read', error);
   }
-  return guests;
+  return parseConfig(text, path);
 }
 
-/** The first SIGINT or SIGTERM. */
-function signal(): Promise<void> {
+/** The first of these. */
+function signal(...names: readonly NodeJS.Signals[]): Promise<void> {
   return new Promise((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => resolve());
+    for (const name of names) process.once(name, () => resolve());
   });
 }

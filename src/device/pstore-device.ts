@@ -44,7 +44,14 @@ const EBUSY = 16;
 const EINVAL = 22;
 const EFBIG = 27;
 const ENOSPC = 28;
-const REFUSALS: Readonly<Record<Refusal, number>> = { full: ENOSPC, rate: EBUSY, io: EIO, size: EFBIG };
+const REFUSALS: Readonly<Record<Refusal, number>> = {
+  quota: ENOSPC,
+  full: ENOSPC,
+  rate: EBUSY,
+  busy: EBUSY,
+  io: EIO,
+  size: EFBIG,
+};
 
 /** Drivers round the size of their buffer up to a page, which is this large on some machines. */
 const LARGEST_PAGE = 0x10000;
@@ -82,14 +89,14 @@ export class PstoreDevice implements VirtioDevice {
       const message = `virtio-pstore: a request of ${request.length} bytes with ${room} bytes for the answer`;
       throw new ExhumeError('EXH_DEVICE_RING', message);
     }
-    return scatter(memory, writable, this.answer(request, room));
+    return scatter(memory, writable, await this.answer(request, room));
   }
 
   reset(): void {
-    this.store.close();
+    this.store.reset();
   }
 
-  private answer(bytes: Uint8Array, room: number): Uint8Array {
+  private async answer(bytes: Uint8Array, room: number): Promise<Uint8Array> {
     const request = REQUEST.read(viewOf(bytes));
     const { command, type } = request;
     const answer = (result: number) => {
@@ -99,52 +106,49 @@ export class PstoreDevice implements VirtioDevice {
     };
     switch (command) {
       case OPEN:
-        this.store.open();
-        return answer(0);
+        return answer((await this.store.open()) ? 0 : -EBUSY);
       case CLOSE:
         this.store.close();
         return answer(0);
       case ERASE:
         // The kernel forgets that a record was compressed once it has read it: the flags say nothing.
-        return answer(Number.isSafeInteger(request.id) && this.store.erase(type, request.id) ? 0 : -ENOENT);
+        return answer(Number.isSafeInteger(request.id) && (await this.store.erase(type, request.id)) ? 0 : -ENOENT);
       case WRITE:
-        return answer(this.write(type, request.flags, bytes.subarray(REQUEST.size)));
+        return answer(await this.write(type, request.flags, bytes.subarray(REQUEST.size)));
       case READ:
         if (room < RESPONSE.size + FILE_INFO.size) return answer(-EINVAL);
-        return joined(answer(0), this.read(room - RESPONSE.size - FILE_INFO.size));
+        return joined(answer(0), await this.read(room - RESPONSE.size - FILE_INFO.size));
       default:
         return answer(-EINVAL);
     }
   }
 
-  private write(type: number, flags: number, data: Uint8Array): number {
+  private async write(type: number, flags: number, data: Uint8Array): Promise<number> {
     if (data.length === 0) return -EINVAL;
     if (data.length > this.bufferSize) return -EFBIG;
-    const outcome = this.store.write({ type, compressed: (flags & COMPRESSED) !== 0, data });
+    const outcome = await this.store.write({ type, compressed: (flags & COMPRESSED) !== 0, data });
     return 'error' in outcome ? -REFUSALS[outcome.error] : 0;
   }
 
   /**
    * The next record that fits, after its description. At the end of the pass nothing follows the response, which is how
-   * drivers tell; an empty record would end their pass as well, and half a record is none, so both are passed over.
+   * drivers tell; an empty record would end their pass as well, and half a record is none, so the store passes over both.
    */
-  private read(room: number): Uint8Array {
-    for (let record = this.store.next(); record; record = this.store.next()) {
-      const { id, count, type, compressed, time, data } = record;
-      if (data.length === 0 || data.length > room) continue;
-      const info = new Uint8Array(FILE_INFO.size);
-      FILE_INFO.write(viewOf(info), 0, {
-        id,
-        count,
-        type,
-        flags: compressed ? COMPRESSED : 0,
-        length: data.length,
-        seconds: BigInt.asUintN(64, BigInt(time.seconds)),
-        nanoseconds: time.nanoseconds,
-      });
-      return joined(info, data);
-    }
-    return new Uint8Array(0);
+  private async read(room: number): Promise<Uint8Array> {
+    const record = await this.store.next(room);
+    if (record === undefined) return new Uint8Array(0);
+    const { id, count, type, compressed, time, data } = record;
+    const info = new Uint8Array(FILE_INFO.size);
+    FILE_INFO.write(viewOf(info), 0, {
+      id,
+      count,
+      type,
+      flags: compressed ? COMPRESSED : 0,
+      length: data.length,
+      seconds: BigInt.asUintN(64, BigInt(time.seconds)),
+      nanoseconds: time.nanoseconds,
+    });
+    return joined(info, data);
   }
 }
 

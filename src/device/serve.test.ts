@@ -1,20 +1,16 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { isExhumeError } from '../bytes/errors.js';
 import { HostStore } from '../pstore/node/store.js';
-import { GuestRam } from '../testing/guest-ram.js';
-import { PstoreDriver } from '../testing/pstore-driver.js';
-import { VfioClient } from '../testing/vfio-client.js';
-import { VirtioDriver } from '../testing/virtio-driver.js';
-import { type DeviceEvent, serveGuest } from './serve.js';
+import { startMachine } from '../testing/pstore-machine.js';
+import type { DeviceEvent } from './log-events.js';
+import { serveGuest } from './serve.js';
 
-const BASE = 0x100000;
 const WRITE = 3;
 const DMESG = 1;
 const COMPRESSED = 1;
@@ -23,17 +19,6 @@ function directory(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'exhume-device-'));
   t.after(() => rmSync(path, { recursive: true }));
   return path;
-}
-
-/** A machine that starts on a socket, with the driver in its guest. */
-async function machine(t: TestContext, socket: string) {
-  const ram = new GuestRam(0x20000, BASE);
-  const client = new VfioClient(createConnection(socket), ram);
-  t.after(() => client.socket.destroy());
-  await client.start();
-  const driver = new PstoreDriver(new VirtioDriver(client, ram), ram, BASE + 0x8000);
-  await driver.start();
-  return { client, driver };
 }
 
 async function until(happened: () => boolean): Promise<void> {
@@ -52,9 +37,9 @@ test('two guests of one process leave their records, and find them again after t
     const log = (event: DeviceEvent) => events.push(event);
     const served = await serveGuest({ guest, socket: socketOf(guest), store: store.guest(guest), log });
     t.after(() => served.close());
-    assert.equal(statSync(socketOf(guest)).mode & 0o777, 0o700);
+    assert.equal(statSync(socketOf(guest)).mode & 0o777, 0o600);
   }
-  const machines = await Promise.all(['one', 'two'].map((guest) => machine(t, socketOf(guest))));
+  const machines = await Promise.all(['one', 'two'].map((guest) => startMachine(t, socketOf(guest))));
   await Promise.all(
     machines.map(async ({ driver, client }, index) => {
       const data = new Uint8Array(9000).fill(index);
@@ -67,7 +52,7 @@ test('two guests of one process leave their records, and find them again after t
   }
   await until(() => events.filter(({ event }) => event === 'disconnected').length === 2);
 
-  const { driver } = await machine(t, socketOf('two'));
+  const { driver } = await startMachine(t, socketOf('two'));
   await driver.simple({ command: 1 });
   assert.deepEqual((await driver.read())?.data, new Uint8Array(9000).fill(1));
   await driver.simple({ command: 5 });
@@ -88,8 +73,8 @@ test('a guest that breaks its device again and again is told of once; the other 
     const served = await serveGuest({ guest, socket: join(dir, guest), store: store.guest(guest), log });
     t.after(() => served.close());
   }
-  const good = await machine(t, join(dir, 'good'));
-  const bad = await machine(t, join(dir, 'bad'));
+  const good = await startMachine(t, join(dir, 'good'));
+  const bad = await startMachine(t, join(dir, 'bad'));
   for (let round = 0; round < 20; round++) {
     assert.equal(await bad.driver.virtio.request(0, [{ address: 0, length: 24 }], []), 'broken');
     await bad.driver.start();
@@ -110,8 +95,8 @@ test('one machine at a time: a second one is sent away', async (t) => {
   const store = HostStore.open(join(dir, 'records')).guest('guest');
   const served = await serveGuest({ guest: 'guest', socket, store, log: (event) => events.push(event) });
   t.after(() => served.close());
-  const { driver } = await machine(t, socket);
-  await assert.rejects(machine(t, socket), /closed the connection|EPIPE|ECONNRESET/);
+  const { driver } = await startMachine(t, socket);
+  await assert.rejects(startMachine(t, socket), /closed the connection|EPIPE|ECONNRESET/);
   assert.ok(events.some(({ event }) => event === 'busy'));
   assert.equal(await driver.simple({ command: 1 }), 0);
 });
@@ -131,7 +116,7 @@ test('a socket that was left behind is taken over; one in use, and any other fil
   leaveBehind(socket);
   assert.ok(statSync(socket).isSocket());
   const second = await serveGuest({ ...options, socket });
-  await machine(t, socket);
+  await startMachine(t, socket);
   await second.close();
 });
 

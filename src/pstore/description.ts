@@ -11,6 +11,8 @@ export interface RecordDescription {
   readonly file: string;
   /** When it was written, by the host's clock. */
   readonly time: { readonly epoch: number; readonly nanoseconds: number; readonly iso: string };
+  /** The id of the first record that the guest wrote in the same boot; null where that is not known. */
+  readonly boot: number | null;
   readonly reason: string | null;
   readonly count: number | null;
   readonly part: number | null;
@@ -29,7 +31,7 @@ export function describeRecord(
   record: PstoreRecord & { readonly guest: string; readonly time: RecordTime },
   sha256: string,
 ): RecordDescription {
-  const { guest, type, id, file, time, header, method, size, text } = record;
+  const { guest, type, id, file, time, boot, header, method, size, text } = record;
   return {
     schema: 'exhume-pstore-record/1',
     guest,
@@ -37,6 +39,7 @@ export function describeRecord(
     id: Number(id),
     file,
     time: { epoch: time.seconds, nanoseconds: time.nanoseconds, iso: isoTime(time) },
+    boot: boot ?? null,
     reason: header?.reason ?? null,
     count: header?.count ?? null,
     part: header?.part ?? null,
@@ -53,15 +56,22 @@ export function isoTime({ seconds, nanoseconds }: RecordTime): string {
   return Number.isNaN(date.getTime()) ? String(seconds) : date.toISOString();
 }
 
-/** What of a description is needed to read the record again. Never throws; undefined for anything that is no description. */
-export function parseDescription(json: string): { readonly guest: string; readonly time: RecordTime } | undefined {
+/** What of a description is needed to read the record again. */
+export interface ToldRecord {
+  readonly guest: string;
+  readonly time: RecordTime;
+  readonly boot: number | undefined;
+}
+
+/** Never throws; undefined for anything that is no description. */
+export function parseDescription(json: string): ToldRecord | undefined {
   try {
     const value: unknown = JSON.parse(json);
     if (!isObject(value) || value['schema'] !== 'exhume-pstore-record/1' || !isObject(value['time'])) return undefined;
-    const { guest } = value;
+    const { guest, boot } = value;
     const { epoch, nanoseconds } = value['time'];
     if (typeof guest !== 'string' || !isCount(epoch) || !isCount(nanoseconds)) return undefined;
-    return { guest, time: { seconds: epoch, nanoseconds } };
+    return { guest, time: { seconds: epoch, nanoseconds }, boot: isCount(boot) ? boot : undefined };
   } catch {
     return undefined;
   }

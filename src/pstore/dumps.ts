@@ -22,8 +22,9 @@ type Part = PstoreRecord & { readonly header: DumpHeader };
 const MOST_SECONDS = 300;
 
 /**
- * Joins the parts of each dump. The kernel counts dumps from 1 in every boot, so a part goes to the last dump of its reason
- * and count that still lacks it and was written at about the same time. Records without the kernel's first line are left out.
+ * Joins the parts of each dump. The kernel counts dumps from 1 in every boot. Where the store noted the boot, that tells
+ * them apart; elsewhere a part goes to the last dump of its reason and count that still lacks it and was written at about
+ * the same time. Records without the kernel's first line are left out.
  */
 export function joinDumps(records: readonly PstoreRecord[]): Dump[] {
   const dumps: Part[][] = [];
@@ -52,7 +53,8 @@ export function byId(a: PstoreRecord, b: PstoreRecord): number {
 }
 
 function takes(open: readonly Part[], part: Part): boolean {
-  const near = open.every(({ time }) => {
+  const near = open.every(({ time, boot }) => {
+    if (boot !== undefined && part.boot !== undefined) return boot === part.boot;
     return time === undefined || part.time === undefined || Math.abs(time.seconds - part.time.seconds) <= MOST_SECONDS;
   });
   return near && open.every(({ header }) => header.part !== part.header.part);

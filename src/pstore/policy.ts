@@ -1,17 +1,36 @@
-/** How much a store keeps. */
-export interface StorePolicy {
-  /** So many records of each type that are never pushed out: a crash loop must not cost the first oops. */
+import { ExhumeError } from '../bytes/errors.js';
+import type { RecordType } from './name.js';
+
+/** Which records of one type stay. */
+export interface Keeping {
+  /** So many that are never pushed out: a crash loop must not cost the first oops. */
   readonly keepFirst: number;
-  /** So many further ones of each type, the newest; at least 1. */
+  /** So many further ones, the newest; at least 1. */
   readonly keepLast: number;
-  /** Bytes of one guest, and of all. */
+}
+
+/** How much a store keeps of one guest. */
+export interface GuestPolicy extends Keeping {
+  /** For types that are kept otherwise. */
+  readonly types?: Readonly<Partial<Record<RecordType, Partial<Keeping>>>>;
+  /** Bytes of one guest. */
   readonly guestBytes: number;
-  readonly totalBytes: number;
   /** Bytes of a single record. */
   readonly recordBytes: number;
   /** A guest may write so many bytes at once, and so many a second in the long run. */
   readonly burstBytes: number;
   readonly bytesPerSecond: number;
+}
+
+/** How much a store keeps. */
+export interface StorePolicy extends GuestPolicy {
+  /** Bytes of all guests. */
+  readonly totalBytes: number;
+}
+
+/** What differs from {@link DEFAULT_POLICY}, and by name what differs from that for a guest. */
+export interface StoreSettings extends Partial<StorePolicy> {
+  readonly guests?: Readonly<Record<string, Partial<GuestPolicy>>>;
 }
 
 const MIB = 1 << 20;
@@ -25,6 +44,26 @@ export const DEFAULT_POLICY: StorePolicy = {
   burstBytes: 16 * MIB,
   bytesPerSecond: MIB,
 };
+
+/** What holds for one guest. */
+export function policyOf({ guests, ...all }: StoreSettings, guest: string): StorePolicy {
+  const own = guests !== undefined && Object.hasOwn(guests, guest) ? guests[guest] : undefined;
+  return { ...DEFAULT_POLICY, ...all, ...own, types: { ...all.types, ...own?.types } };
+}
+
+/** Throws EXH_USAGE for a policy that keeps nothing. */
+export function checkSettings(settings: StoreSettings): void {
+  for (const guest of [undefined, ...Object.keys(settings.guests ?? {})]) {
+    const policy = policyOf(settings, guest ?? '');
+    for (const { keepLast = policy.keepLast } of [policy, ...Object.values(policy.types ?? {})]) {
+      if (keepLast < 1) throw new ExhumeError('EXH_USAGE', 'a store keeps at least the last record of each type');
+    }
+  }
+}
+
+function keepingOf({ keepFirst, keepLast, types }: GuestPolicy, type: string): Keeping {
+  return { keepFirst, keepLast, ...types?.[type as RecordType] };
+}
 
 /** What a record costs besides its bytes: its description, and the blocks of two small files. */
 export const RECORD_OVERHEAD = 4096;
@@ -53,11 +92,12 @@ export function recordsToDrop<K extends Kept>(
   const loose = kept.filter(({ type }) => {
     const before = seen.get(type) ?? 0;
     seen.set(type, before + 1);
-    return before >= policy.keepFirst;
+    return before >= keepingOf(policy, type).keepFirst;
   });
   const ofType = loose.filter(({ type }) => type === incoming.type);
   const firsts = seen.get(incoming.type) ?? 0;
-  const surplus = firsts < policy.keepFirst ? 0 : Math.max(0, ofType.length + 1 - policy.keepLast);
+  const { keepFirst, keepLast } = keepingOf(policy, incoming.type);
+  const surplus = firsts < keepFirst ? 0 : Math.max(0, ofType.length + 1 - keepLast);
   const dropped = new Set(ofType.slice(0, surplus));
   const size = (records: Iterable<Kept>): number => [...records].reduce((sum, { bytes }) => sum + bytes, 0);
   const room = Math.min(policy.guestBytes, policy.totalBytes - others);
@@ -78,12 +118,19 @@ export class RateLimit {
 
   /** @param now milliseconds of a clock that only goes forward */
   constructor(
-    private readonly burst: number,
-    private readonly perSecond: number,
+    private burst: number,
+    private perSecond: number,
     private readonly now: () => number,
   ) {
     this.tokens = burst;
     this.last = now();
+  }
+
+  /** Goes on with other limits. What was saved up stays, as far as the new bucket holds it. */
+  adjust(burst: number, perSecond: number): void {
+    this.take(0);
+    this.burst = burst;
+    this.perSecond = perSecond;
   }
 
   /** Takes the tokens if they are all there. */

@@ -20,24 +20,38 @@ export interface StoredRecord {
 export type NewRecord = Pick<StoredRecord, 'type' | 'compressed' | 'data'>;
 
 /**
- * Why a record was refused. full: no room on the disk or within a quota. rate: too much too fast.
- * io: the disk failed. size: it is larger than any record may be.
+ * Why a record was refused. quota: no room within the limits of this guest or of all. full: no room on the disk.
+ * rate: too much too fast. io: the disk failed. size: larger than any record may be. busy: too much waits for the disk.
  */
-export type Refusal = 'full' | 'rate' | 'io' | 'size';
+export type Refusal = 'quota' | 'full' | 'rate' | 'io' | 'size' | 'busy';
+
+/** What a write came to. */
+export type Written = { readonly id: number } | { readonly error: Refusal };
+
+type Eventual<T> = T | Promise<T>;
 
 /**
- * One guest's records, as a virtio-pstore device needs them. Nothing here throws for what a guest sends or a disk does.
- * Every call is synchronous; a write returns when the record is on the disk.
+ * One guest's records, as a virtio-pstore device needs them. Nothing here throws or rejects for what a guest sends or a
+ * disk does. Requests are done in the order in which they are made, whether or not the one before was waited for.
  */
 export interface RecordStore {
-  /** Begins a pass of reading: over the records that are there now, in the order in which they were written. */
-  open(): void;
+  /** The guest's driver starts anew, as in each boot: a pass of reading ends. Numbers of dumps count from 1 again. */
+  reset(): void;
+  /**
+   * Begins a pass of reading: over the records that are there now, in the order in which they were written. False when
+   * too much waits for the disk.
+   */
+  open(): Eventual<boolean>;
   close(): void;
-  /** The next record of the pass; undefined at its end, and outside of one. A record that is gone meanwhile is passed over. */
-  next(): StoredRecord | undefined;
-  write(record: NewRecord): { readonly id: number } | { readonly error: Refusal };
+  /**
+   * The next record of the pass that has 1 to `most` bytes; undefined at its end, and outside of one. Others, and one
+   * that is gone meanwhile, are passed over.
+   */
+  next(most: number): Eventual<StoredRecord | undefined>;
+  /** Answers when the record is on the disk. `again`: it was refused for the disk's sake, and is tried once more. */
+  write(record: NewRecord, again?: boolean): Eventual<Written>;
   /** Whether there was such a record. Whether it is compressed does not matter: drivers forget. */
-  erase(type: number, id: number): boolean;
+  erase(type: number, id: number): Eventual<boolean>;
 }
 
 /** What cannot be one of the known types is kept as `unknown`. */

@@ -19,6 +19,8 @@ export interface PstoreRecord extends RecordName {
   readonly guest: string | undefined;
   /** When it was written: as the store noted it, else the file's. */
   readonly time: RecordTime | undefined;
+  /** The number of the first record of the same boot, as the store noted it: the kernel counts its dumps anew in each boot. */
+  readonly boot?: number | undefined;
   /** Bytes as stored. */
   readonly size: number;
   readonly method: PackMethod | undefined;
@@ -32,7 +34,7 @@ export interface PstoreRecord extends RecordName {
 /** Reads a record out of its bytes. Never throws: what is wrong is in `damage`. */
 export function readRecord(
   name: RecordName,
-  { bytes, ...known }: Pick<PstoreRecord, 'file' | 'guest' | 'time'> & { readonly bytes: Uint8Array },
+  { bytes, ...known }: Pick<PstoreRecord, 'file' | 'guest' | 'time' | 'boot'> & { readonly bytes: Uint8Array },
 ): PstoreRecord {
   const { text, method, problem } = unpackRecord(bytes, name.compressed);
   return {

@@ -1,4 +1,4 @@
-import type { NewRecord, RecordStore, Refusal, StoredRecord } from '../pstore/record-store.js';
+import type { NewRecord, RecordStore, Refusal, StoredRecord, Written } from '../pstore/record-store.js';
 
 /** Records in memory, for tests of what speaks to a store. */
 export class MemoryRecords implements RecordStore {
@@ -8,19 +8,25 @@ export class MemoryRecords implements RecordStore {
   private pass: StoredRecord[] = [];
   private lastId = 0;
 
-  open(): void {
+  reset(): void {
+    this.pass = [];
+  }
+
+  open(): boolean {
     this.pass = [...this.records];
+    return true;
   }
 
   close(): void {
     this.pass = [];
   }
 
-  next(): StoredRecord | undefined {
-    return this.pass.shift();
+  next(most: number): StoredRecord | undefined {
+    const at = this.pass.findIndex(({ data }) => data.length > 0 && data.length <= most);
+    return this.pass.splice(0, at < 0 ? this.pass.length : at + 1)[at];
   }
 
-  write(record: NewRecord): { id: number } | { error: Refusal } {
+  write(record: NewRecord): Written {
     if (this.refuses) return { error: this.refuses };
     const id = ++this.lastId;
     const time = { seconds: 1_700_000_000 + id, nanoseconds: id };

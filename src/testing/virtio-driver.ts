@@ -88,10 +88,19 @@ export class VirtioDriver {
     readable: readonly Descriptor[],
     writable: readonly Descriptor[],
   ): Promise<Used | 'broken'> {
+    this.submit(queue, readable, writable);
+    return this.used(queue);
+  }
+
+  submit(queue: number, readable: readonly Descriptor[], writable: readonly Descriptor[]): void {
+    this.rings[queue]?.submit(readable, writable);
+    this.notify(queue);
+  }
+
+  /** Polls until a request comes back, or the device says that it is broken. */
+  async used(queue: number): Promise<Used | 'broken'> {
     const ring = this.rings[queue];
     assert.ok(ring);
-    ring.submit(readable, writable);
-    this.notify(queue);
     for (;;) {
       const used = ring.collect();
       if (used) return used;

@@ -1,10 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import { errorFrom } from '../../bytes/plain-error.js';
 import { nodeEncoder } from '../../codecs/node.js';
 import type { PhysicalMemory } from '../../dump/memory.js';
 import { PageWorker } from '../page-worker.js';
 import type { Packed, PackSettings, PackTask, Scanned, ScanTask, Task } from '../tasks.js';
-import { errorFrom, type Request, type Response, type SharedInput } from './messages.js';
+import type { Request, Response, SharedInput } from './messages.js';
 
 /** Those who do the tasks of a conversion. */
 export interface Crew {

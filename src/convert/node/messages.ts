@@ -1,4 +1,4 @@
-import { type ErrorCode, type ErrorData, ExhumeError } from '../../bytes/errors.js';
+import type { PlainError } from '../../bytes/plain-error.js';
 import type { RawRange } from '../../dump/raw.js';
 import type { Packed, PackSettings, Scanned, Task } from '../tasks.js';
 
@@ -25,25 +25,3 @@ export type Request =
 export type Response =
   | { readonly id: number; readonly result: Packed | Scanned }
   | { readonly id: number; readonly error: PlainError };
-
-/** An error as threads can hand it over. */
-export interface PlainError {
-  /** Undefined: not one of ours but a bug. */
-  readonly code: ErrorCode | undefined;
-  readonly message: string;
-  readonly data: ErrorData;
-  readonly stack: string | undefined;
-}
-
-export function plainError(error: unknown): PlainError {
-  const { message, stack } = error instanceof Error ? error : new Error(String(error));
-  const own = error instanceof ExhumeError;
-  return { code: own ? error.code : undefined, message, data: own ? error.data : {}, stack };
-}
-
-export function errorFrom({ code, message, data, stack }: PlainError): Error {
-  if (code !== undefined) return new ExhumeError(code, message, data);
-  const error = new Error(message);
-  if (stack !== undefined) error.stack = stack;
-  return error;
-}

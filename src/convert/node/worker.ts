@@ -1,10 +1,11 @@
 /** The thread of a conversion: does one task after another. */
 
 import { parentPort, workerData } from 'node:worker_threads';
+import { plainError } from '../../bytes/plain-error.js';
 import { nodeEncoder } from '../../codecs/node.js';
 import { PageWorker } from '../page-worker.js';
 import type { Packed, Scanned } from '../tasks.js';
-import { plainError, type Request, type Response, type SharedInput } from './messages.js';
+import type { Request, Response, SharedInput } from './messages.js';
 import { openShared } from './shared-input.js';
 
 const port = parentPort;

@@ -4,7 +4,7 @@ import { readUpTo } from '../../bytes/byte-source.js';
 import { outputError } from '../../bytes/node/output-error.js';
 import { OutputFile } from '../../bytes/node/output-file.js';
 import { FileSource } from '../../bytes/node.js';
-import { parseDescription } from '../description.js';
+import { parseDescription, type ToldRecord } from '../description.js';
 import { parseRecordName, type RecordName } from '../name.js';
 import type { RecordTime } from '../record.js';
 
@@ -62,13 +62,22 @@ export function recordBytes({ directory, file }: Pick<RecordFile, 'directory' | 
   }
 }
 
+const DESCRIPTION = '.json';
+
 /** The name of a record's description. */
 export function descriptionName({ type, id }: Pick<RecordName, 'type' | 'id'>): string {
-  return `${type}-${id}.json`;
+  return `${type}-${id}${DESCRIPTION}`;
+}
+
+/** Whose description a file of this name is; undefined for any other name. */
+export function describedBy(name: string): RecordName | undefined {
+  return name.endsWith(DESCRIPTION) ? parseRecordName(name.slice(0, -DESCRIPTION.length)) : undefined;
 }
 
 /** What the store wrote beside a record; undefined where nothing stands or nothing that the store writes. */
-export function descriptionOf(record: RecordFile): ReturnType<typeof parseDescription> {
+export function descriptionOf(
+  record: Pick<RecordFile, 'directory' | 'type' | 'id' | 'backend'>,
+): ToldRecord | undefined {
   const path = join(record.directory, descriptionName(record));
   const stat = statSync(path, { throwIfNoEntry: false });
   if (record.backend !== undefined || stat === undefined || !stat.isFile() || stat.size > LARGEST_DESCRIPTION) {
@@ -102,7 +111,8 @@ export function remove(path: string): void {
   }
 }
 
-function noteLastId(directory: string, id: bigint): void {
+/** So that no id up to this one is given again. Throws EXH_IO, EXH_NO_SPACE. */
+export function noteLastId(directory: string, id: bigint): void {
   if (id > lastIdNoted(directory)) writeWhole(join(directory, LAST_ID), new TextEncoder().encode(`${id}\n`));
 }
 

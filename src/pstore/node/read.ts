@@ -58,6 +58,13 @@ function isDirectory(path: string): boolean {
 
 /** Reads and decompresses a record. Throws EXH_IO. */
 export function loadRecord(found: FoundRecord): PstoreRecord {
-  const time = descriptionOf(found)?.time ?? found.modified;
-  return readRecord(found, { file: found.path, guest: found.guest, time, bytes: recordBytes(found) });
+  const told = descriptionOf(found);
+  const time = told?.time ?? found.modified;
+  return readRecord(found, {
+    file: found.path,
+    guest: found.guest,
+    time,
+    boot: told?.boot,
+    bytes: recordBytes(found),
+  });
 }

@@ -50,6 +50,7 @@ test('a record lands under its id with its description, for its owner only', () 
     id: 1,
     file: 'dmesg-1.enc.z',
     time: { epoch: 1_700_000_000, nanoseconds: 250_000_000, iso: '2023-11-14T22:13:20.250Z' },
+    boot: null,
     reason: 'Panic',
     count: 1,
     part: 1,
@@ -118,8 +119,8 @@ test('quotas of a guest and of all refuse what has no room', () => {
   for (const id of [1, 2, 3, 4]) assert.deepEqual(write(host.guest('web')), { id });
   assert.deepEqual(recordNames(at), ['dmesg-1.enc.z', 'dmesg-3.enc.z', 'dmesg-4.enc.z']);
   assert.deepEqual(write(host.guest('db')), { id: 1 });
-  assert.deepEqual(write(host.guest('db')), { error: 'full' });
-  assert.deepEqual(write(HostStore.open(at, policy, clocks).guest('db')), { error: 'full' });
+  assert.deepEqual(write(host.guest('db')), { error: 'quota' });
+  assert.deepEqual(write(HostStore.open(at, policy, clocks).guest('db')), { error: 'quota' });
   assert.deepEqual(write(open(place(), { recordBytes: 10 })), { error: 'size' });
 });
 

@@ -3,9 +3,17 @@ import { lstatSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ExhumeError, isExhumeError } from '../../bytes/errors.js';
 import { outputError } from '../../bytes/node/output-error.js';
-import { describeRecord } from '../description.js';
-import { storedName } from '../name.js';
-import { DEFAULT_POLICY, RateLimit, RECORD_OVERHEAD, recordsToDrop, type StorePolicy } from '../policy.js';
+import { describeRecord, type RecordDescription } from '../description.js';
+import { type RecordType, storedName } from '../name.js';
+import {
+  checkSettings,
+  policyOf,
+  RateLimit,
+  RECORD_OVERHEAD,
+  recordsToDrop,
+  type StorePolicy,
+  type StoreSettings,
+} from '../policy.js';
 import { type RecordTime, readRecord } from '../record.js';
 import {
   type NewRecord,
@@ -14,12 +22,15 @@ import {
   type StoredRecord,
   typeFromWire,
   typeOnWire,
+  type Written,
 } from '../record-store.js';
 import {
+  describedBy,
   descriptionName,
   descriptionOf,
   lastIdNoted,
   namesIn,
+  noteLastId,
   type RecordFile,
   recordBytes,
   recordFile,
@@ -29,20 +40,42 @@ import {
   writeWhole,
 } from './files.js';
 
-/** Where the store takes its time from; tests give their own. */
-export interface Clocks {
+/** Where the store takes its time from, and whom it tells; tests give their own. */
+export interface StoreHost {
   /** Milliseconds since 1970. */
   readonly wall: () => number;
   /** Milliseconds, only forward. */
   readonly steady: () => number;
+  /** A record is on the disk, and its description beside it. */
+  readonly described?: (description: RecordDescription, path: string) => void;
 }
 
-const SYSTEM: Clocks = { wall: Date.now, steady: () => performance.now() };
+const SYSTEM: StoreHost = { wall: Date.now, steady: () => performance.now() };
 
 /** A guest's name is a directory's: no path, nothing hidden, nothing that a shell or a terminal minds. */
 const GUEST = /^[A-Za-z0-9][\w.-]{0,63}$/;
 /** What OutputFile leaves behind when the process is killed. */
 const LEFT_OVER = /\.exhume-partial-[0-9a-f]{8}$/;
+
+export function isGuestName(name: string): boolean {
+  return GUEST.test(name);
+}
+
+/** Throws EXH_USAGE for a name that is none. */
+export function checkGuestName(name: string): void {
+  if (isGuestName(name)) return;
+  throw new ExhumeError('EXH_USAGE', `"${name}" cannot be a guest's name`, {
+    found: name,
+    hint: 'up to 64 letters, digits, ".", "_" and "-", beginning with a letter or digit',
+  });
+}
+
+/** What a guest has on the disk. */
+export interface GuestUsage {
+  readonly records: number;
+  /** As quotas count them. */
+  readonly bytes: number;
+}
 
 /**
  * A directory of guests' records: `DIR/GUEST/dmesg-3.enc.z`, and `dmesg-3.json` that describes it. Files are for their
@@ -53,20 +86,17 @@ export class HostStore {
 
   private constructor(
     readonly directory: string,
-    private readonly policy: StorePolicy,
-    private readonly clocks: Clocks,
+    private settings: StoreSettings,
+    private readonly host: StoreHost,
   ) {}
 
   /** Opens a store, and makes it where there is none. Throws EXH_IO, EXH_USAGE for a policy that keeps nothing. */
-  static open(directory: string, policy: Partial<StorePolicy> = {}, clocks = SYSTEM): HostStore {
-    const whole = { ...DEFAULT_POLICY, ...policy };
-    if (whole.keepLast < 1) throw new ExhumeError('EXH_USAGE', 'a store keeps at least the last record of each type');
+  static open(directory: string, settings: StoreSettings = {}, host: Partial<StoreHost> = {}): HostStore {
+    checkSettings(settings);
     makeDirectory(directory);
-    const store = new HostStore(directory, whole, clocks);
+    const store = new HostStore(directory, settings, { ...SYSTEM, ...host });
     // Every guest that was ever there counts for the quota of all.
-    for (const name of namesIn(directory)) {
-      if (GUEST.test(name) && lstatSync(join(directory, name)).isDirectory()) store.guest(name);
-    }
+    for (const name of guestsIn(directory)) store.guest(name);
     return store;
   }
 
@@ -77,21 +107,51 @@ export class HostStore {
   guest(name: string): GuestStore {
     const known = this.guests.get(name);
     if (known !== undefined) return known;
-    if (!GUEST.test(name)) {
-      throw new ExhumeError('EXH_USAGE', `"${name}" cannot be a guest's name`, {
-        found: name,
-        hint: 'up to 64 letters, digits, ".", "_" and "-", beginning with a letter or digit',
-      });
-    }
+    checkGuestName(name);
     const directory = join(this.directory, name);
     makeDirectory(directory);
-    const others = (): number => {
-      return [...this.guests.values()].reduce((sum, guest) => sum + (guest.name === name ? 0 : guest.bytes), 0);
-    };
-    const guest = new GuestStore(name, directory, this.policy, this.clocks, others);
+    const guest = new GuestStore(name, directory, policyOf(this.settings, name), this.host, () => this.others(name));
     this.guests.set(name, guest);
     return guest;
   }
+
+  /** Goes on with another policy. What is too much by it goes with the next record. Throws EXH_USAGE as `open` does. */
+  configure(settings: StoreSettings): void {
+    checkSettings(settings);
+    this.settings = settings;
+    for (const [name, guest] of this.guests) guest.configure(policyOf(settings, name));
+  }
+
+  /** Whether a guest has been asked for, or was there. */
+  has(name: string): boolean {
+    return this.guests.has(name);
+  }
+
+  get usage(): ReadonlyMap<string, GuestUsage> {
+    return new Map([...this.guests].map(([name, { records, bytes }]) => [name, { records: records.length, bytes }]));
+  }
+
+  /** Notes the last ids, so that they are not given again whatever is removed meanwhile. Never throws. */
+  close(): void {
+    for (const guest of this.guests.values()) guest.noteLastId();
+  }
+
+  /** Bytes of all guests but one. Counted anew when the quota is short: others may have removed records. */
+  private others(name: string): number {
+    const sum = () =>
+      [...this.guests.values()].reduce((all, guest) => all + (guest.name === name ? 0 : guest.bytes), 0);
+    const { totalBytes, guestBytes } = policyOf(this.settings, name);
+    if (sum() + guestBytes > totalBytes)
+      for (const guest of this.guests.values()) if (guest.name !== name) guest.rescan();
+    return sum();
+  }
+}
+
+/** The guests that have a directory in a store. Throws EXH_IO. */
+export function guestsIn(directory: string): string[] {
+  return namesIn(directory).filter((name) => {
+    return isGuestName(name) && lstatSync(join(directory, name), { throwIfNoEntry: false })?.isDirectory() === true;
+  });
 }
 
 /** For the owner only. A link in its place is refused: it may lead anywhere. */
@@ -116,21 +176,26 @@ export class GuestStore implements RecordStore {
   private lastId: number;
   private readonly rate: RateLimit;
   private pass: KeptFile[] = [];
+  /** The id of the first record of this boot. Undefined: its beginning was not seen. */
+  private boot: number | 'next' | undefined;
 
   constructor(
     readonly name: string,
     private readonly directory: string,
-    private readonly policy: StorePolicy,
-    private readonly clocks: Clocks,
+    private policy: StorePolicy,
+    private readonly host: StoreHost,
     private readonly others: () => number,
   ) {
     for (const file of namesIn(directory)) if (LEFT_OVER.test(file)) remove(join(directory, file));
-    this.kept = recordFiles(directory)
-      // Those that this store names; a larger id than it can count to is not its own.
-      .filter(({ backend, id }) => backend === undefined && id < MOST_RECORDS)
-      .map((file) => ({ ...file, time: descriptionOf(file)?.time ?? file.modified }));
+    this.kept = ownRecords(directory).map((file) => ({ ...file, time: descriptionOf(file)?.time ?? file.modified }));
     this.lastId = Math.max(Number(lastIdNoted(directory)), Number(this.kept.at(-1)?.id ?? 0));
-    this.rate = new RateLimit(policy.burstBytes, policy.bytesPerSecond, clocks.steady);
+    this.rate = new RateLimit(policy.burstBytes, policy.bytesPerSecond, host.steady);
+    this.mend();
+  }
+
+  configure(policy: StorePolicy): void {
+    this.policy = policy;
+    this.rate.adjust(policy.burstBytes, policy.bytesPerSecond);
   }
 
   /** On the disk, as quotas count them. */
@@ -143,38 +208,58 @@ export class GuestStore implements RecordStore {
     return this.kept;
   }
 
-  open(): void {
+  /** Leaves out what others have removed. Never throws. */
+  rescan(): void {
+    try {
+      const there = new Set(ownRecords(this.directory).map(({ file }) => file));
+      this.kept = this.kept.filter(({ file }) => there.has(file));
+    } catch (error) {
+      refusal(error);
+    }
+  }
+
+  reset(): void {
+    this.pass = [];
+    this.boot = 'next';
+  }
+
+  open(): boolean {
+    this.rescan();
     this.pass = [...this.kept];
+    return true;
   }
 
   close(): void {
     this.pass = [];
   }
 
-  next(): StoredRecord | undefined {
+  next(most = Number.POSITIVE_INFINITY): StoredRecord | undefined {
     for (let file = this.pass.shift(); file !== undefined; file = this.pass.shift()) {
-      const record = this.read(file);
-      if (record !== undefined) return record;
+      const record = file.size > most ? undefined : this.read(file);
+      if (record !== undefined && record.data.length > 0 && record.data.length <= most) return record;
     }
     return undefined;
   }
 
-  write({ type, compressed, data }: NewRecord): { readonly id: number } | { readonly error: Refusal } {
+  /** `safe` is called as soon as the record is on the disk; describing it and making room come after. */
+  write({ type, compressed, data }: NewRecord, again = false, safe?: (written: Written) => void): Written {
     const cost = data.length + RECORD_OVERHEAD;
     if (data.length > this.policy.recordBytes) return { error: 'size' };
-    if (!this.rate.take(cost)) return { error: 'rate' };
+    if (!again && !this.rate.take(cost)) return { error: 'rate' };
     const name = typeFromWire(type);
-    const kept = this.kept.map((file) => ({
-      type: file.type,
-      id: Number(file.id),
-      bytes: file.size + RECORD_OVERHEAD,
-    }));
-    const drop = recordsToDrop(kept, { type: name, bytes: cost }, this.others(), this.policy);
-    if (drop === undefined) return { error: 'full' };
+    let drop = this.toDrop(name, cost);
+    if (drop === undefined || drop.length > 0) {
+      this.rescan();
+      drop = this.toDrop(name, cost);
+    }
+    if (drop === undefined) return { error: 'quota' };
     try {
-      const id = this.put(storedName(name, this.lastId + 1, compressed), data);
-      for (const old of drop) this.erase(typeOnWire(old.type), old.id);
-      return { id };
+      const stored = this.put(storedName(name, this.lastId + 1, compressed), data);
+      const written = { id: Number(stored.id) };
+      safe?.(written);
+      for (const old of drop) this.erase(typeOnWire(old.type), Number(old.id));
+      this.describe(stored, data);
+      return written;
     } catch (error) {
       return { error: refusal(error) };
     }
@@ -193,10 +278,30 @@ export class GuestStore implements RecordStore {
     return true;
   }
 
+  /** Never throws. */
+  noteLastId(): void {
+    try {
+      noteLastId(this.directory, BigInt(this.lastId));
+    } catch (error) {
+      refusal(error);
+    }
+  }
+
+  private toDrop(type: RecordType, bytes: number): KeptFile[] | undefined {
+    const kept = this.kept.map((file) => ({
+      file,
+      type: file.type,
+      id: Number(file.id),
+      bytes: file.size + RECORD_OVERHEAD,
+    }));
+    return recordsToDrop(kept, { type, bytes }, this.others(), this.policy)?.map(({ file }) => file);
+  }
+
   /** The record first, then its description: what is there after a crash is a record, described or not. */
-  private put(file: string, data: Uint8Array): number {
+  private put(file: string, data: Uint8Array): KeptFile {
     this.lastId += 1;
-    const milliseconds = this.clocks.wall();
+    if (this.boot === 'next') this.boot = this.lastId;
+    const milliseconds = this.host.wall();
     const seconds = Math.floor(milliseconds / 1000);
     const time = { seconds, nanoseconds: Math.floor((milliseconds - seconds * 1000) * 1e6) };
     const path = join(this.directory, file);
@@ -205,18 +310,48 @@ export class GuestStore implements RecordStore {
     writeWhole(path, data);
     const stored = recordFile(this.directory, file);
     if (stored === undefined) throw new ExhumeError('EXH_IO', `${path} is gone`, { file: path });
-    this.kept.push({ ...stored, time });
-    const record = readRecord(stored, { file, guest: this.name, time, bytes: data });
+    const kept = { ...stored, time };
+    this.kept.push(kept);
+    return kept;
+  }
+
+  private describe(kept: KeptFile, data: Uint8Array): void {
+    const { file, time } = kept;
+    const boot = this.boot === 'next' ? undefined : this.boot;
+    const record = readRecord(kept, { file, guest: this.name, time, boot, bytes: data });
     const sha256 = createHash('sha256').update(data).digest('hex');
     const description = describeRecord({ ...record, guest: this.name, time }, sha256);
     const json = new TextEncoder().encode(`${JSON.stringify(description, null, 2)}\n`);
+    const path = join(this.directory, descriptionName(kept));
     try {
-      writeWhole(join(this.directory, descriptionName(stored)), json);
+      writeWhole(path, json);
     } catch (error) {
       // The record itself is safe: that the disk is full now is for the next one to say.
       refusal(error);
+      return;
     }
-    return this.lastId;
+    this.host.described?.(description, path);
+  }
+
+  /** After a crash: describes records that are not described, and removes descriptions whose record is gone. Never throws. */
+  private mend(): void {
+    try {
+      for (const kept of this.kept) {
+        const path = join(this.directory, descriptionName(kept));
+        if (lstatSync(path, { throwIfNoEntry: false }) === undefined) this.describe(kept, recordBytes(kept));
+      }
+      const there = new Set(this.kept.map((file) => descriptionName(file)));
+      for (const name of namesIn(this.directory)) {
+        const gone = describedBy(name);
+        if (gone === undefined || gone.id >= MOST_RECORDS || there.has(name)) continue;
+        if (descriptionOf({ ...gone, directory: this.directory }) === undefined) continue;
+        this.lastId = Math.max(this.lastId, Number(gone.id));
+        this.noteLastId();
+        remove(join(this.directory, name));
+      }
+    } catch (error) {
+      refusal(error);
+    }
   }
 
   private read(file: KeptFile): StoredRecord | undefined {
@@ -242,6 +377,11 @@ export class GuestStore implements RecordStore {
 
 /** Ids stay numbers. */
 const MOST_RECORDS = 1n << 52n;
+
+/** Those that this store names; a larger id than it can count to is not its own. Throws EXH_IO. */
+function ownRecords(directory: string): RecordFile[] {
+  return recordFiles(directory).filter(({ backend, id }) => backend === undefined && id < MOST_RECORDS);
+}
 
 /** What an error of the disk means to the guest. Anything else is a bug and is thrown on. */
 function refusal(error: unknown): Refusal {

@@ -30,6 +30,10 @@ export const PstoreRecordSchema = Type.Object(
       },
       { description: "When it was written, by the host's clock" },
     ),
+    boot: nullable(
+      Type.Integer({ minimum: 0 }),
+      'The number of the first record that the guest wrote in the same boot: with it, reason and count name one dump',
+    ),
     reason: Reason,
     count: DumpCount,
     part: Part,
