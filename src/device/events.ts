@@ -10,10 +10,10 @@ export interface ConnectionEvents {
   /** A driver wants interrupts, which cannot be raised: it has to poll. Once per connection. */
   silent?(): void;
   /**
-   * How the guest's memory is moved, when that is found out: through descriptors that were passed, or by messages although
-   * some were passed, and `why`.
+   * How the guest's memory is moved, when that is found out: through descriptors that were passed; or by messages or not at
+   * all although some were passed, and `why`.
    */
-  memory?(by: 'descriptors' | 'messages', why?: string): void;
+  memory?(by: 'descriptors' | 'messages' | 'nothing', why?: string): void;
   /** The client has gone; with what was wrong with what it sent, if that is why. */
   closed?(error?: Error): void;
 }

@@ -25,7 +25,8 @@ export interface Link {
   /** Nothing is received between the two. */
   pause(): void;
   resume(): void;
-  close(): void;
+  /** Ends the connection; for an error, if one is given. */
+  close(error?: Error): void;
 }
 
 /** Unsent bytes after which nothing more is taken from a client that does not read. */
@@ -79,7 +80,8 @@ abstract class SocketLink<S extends Duplex> implements Link {
     this.adjust();
   }
 
-  close(): void {
+  close(error?: Error): void {
+    this.failure ??= error;
     this.socket.destroy();
   }
 
@@ -88,13 +90,8 @@ abstract class SocketLink<S extends Duplex> implements Link {
       receiver.take(bytes, descriptors);
     } catch (error) {
       if (!(error instanceof ExhumeError)) throw error;
-      this.fail(error);
+      this.close(error);
     }
-  }
-
-  protected fail(error: Error): void {
-    this.failure ??= error;
-    this.socket.destroy();
   }
 
   private adjust(): void {
@@ -167,7 +164,7 @@ class PassingLink extends SocketLink<Socket> {
         else this.hand(receiver, received.bytes, received.descriptors);
         if (received.lost) throw new Error('more descriptors came than can be open');
       } catch (error) {
-        this.fail(error instanceof Error ? error : new Error(String(error)));
+        this.close(error instanceof Error ? error : new Error(String(error)));
       }
     }
   }

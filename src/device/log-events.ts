@@ -23,7 +23,7 @@ export type DeviceEvent = { readonly guest: string } & (
   /** The driver waits for interrupts, and will not get any. */
   | { readonly event: 'no-interrupts' }
   /** How the guest's memory is moved, where descriptors of it were passed; and why they are not used, if so. */
-  | { readonly event: 'memory'; readonly by: 'descriptors' | 'messages'; readonly why?: string }
+  | { readonly event: 'memory'; readonly by: 'descriptors' | 'messages' | 'nothing'; readonly why?: string }
   /** The machine was stopped because of the disk; it was told to go on; it could not be stopped. */
   | { readonly event: 'paused'; readonly why: Refusal }
   | { readonly event: 'resumed' }

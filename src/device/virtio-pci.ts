@@ -1,10 +1,10 @@
-import { ExhumeError } from '../bytes/errors.js';
+import { isExhumeError } from '../bytes/errors.js';
 import { structTable, u8, u16, u32, viewOf } from '../bytes/struct-table.js';
 import type { GuestMemory } from './guest-memory.js';
 import { Lease } from './lease.js';
 import { CONFIG_SIZE, PciConfig, type PciLayout, type Window } from './pci-config.js';
+import { type QueueHost, ServedQueue } from './served-queue.js';
 import type { VirtioDevice } from './virtio-device.js';
-import { Virtqueue } from './virtqueue.js';
 
 /**
  * A modern virtio function on PCI: its configuration space and its one BAR (Virtual I/O Device 1.2, section 4.1.4).
@@ -66,10 +66,7 @@ interface Queue {
   size: number;
   vector: number;
   readonly addresses: Record<QueueAddress, number>;
-  running?: Virtqueue;
-  busy: boolean;
-  /** The driver has told of more requests meanwhile. */
-  again: boolean;
+  running?: ServedQueue;
 }
 
 export class VirtioPciFunction {
@@ -260,8 +257,6 @@ export class VirtioPciFunction {
       size: this.device.queueSize,
       vector: NO_VECTOR,
       addresses: newAddresses(),
-      busy: false,
-      again: false,
     }));
   }
 
@@ -272,37 +267,17 @@ export class VirtioPciFunction {
       available: at.availableHigh * 2 ** 32 + at.availableLow,
       used: at.usedHigh * 2 ** 32 + at.usedLow,
     };
-    const { descriptors, available, used } = addresses;
-    if (descriptors % 16 || available % 2 || used % 4 || Math.max(descriptors, available, used) >= 2 ** 52) {
-      const where = [descriptors, available, used].map((address) => address.toString(16)).join(', ');
-      this.fail(new ExhumeError('EXH_DEVICE_RING', `virtqueue: no ring can be at ${where}`));
-      return;
+    const host: QueueHost = { interrupt: () => this.raise(1, queue.vector), failed: (error) => this.fail(error) };
+    try {
+      queue.running = new ServedQueue(this.device, this.lease, host, { size: queue.size, addresses });
+    } catch (error) {
+      if (!isExhumeError(error, 'EXH_DEVICE_RING')) throw error;
+      this.fail(error);
     }
-    queue.running = new Virtqueue(this.lease, { size: queue.size, addresses, mostBytes: this.device.mostBytes });
   }
 
   private notify(queue: Queue): void {
-    if ((this.status & (DRIVER_OK | NEEDS_RESET)) !== DRIVER_OK || !queue.running) return;
-    queue.again = true;
-    if (!queue.busy) void this.serve(queue, queue.running, this.lease);
-  }
-
-  /** Answers what is in a queue until it is empty. Never rejects. */
-  private async serve(queue: Queue, ring: Virtqueue, lease: Lease): Promise<void> {
-    queue.busy = true;
-    try {
-      while (queue.again) {
-        queue.again = false;
-        for (let chain = await ring.next(); chain; chain = await ring.next()) {
-          const written = await this.device.handle(chain, lease);
-          if (await ring.complete(chain, written)) this.raise(1, queue.vector);
-        }
-      }
-    } catch (error) {
-      if (!lease.ended) this.fail(error instanceof Error ? error : new Error(String(error)));
-    } finally {
-      queue.busy = false;
-    }
+    if ((this.status & (DRIVER_OK | NEEDS_RESET)) === DRIVER_OK) queue.running?.notify();
   }
 
   private fail(error: Error): void {

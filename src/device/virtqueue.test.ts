@@ -21,11 +21,11 @@ const part = (offset: number, length: number) => ({ address: BUFFERS + offset, l
 
 test('a request is handed out in parts, and given back with what was written', async () => {
   const { driver, queue } = setup();
-  assert.equal(await queue.next(), undefined);
+  assert.equal(await queue.take(), undefined);
   driver.submit([part(0, 24), part(0x100, 500)], [part(0x800, 8)], 5);
-  const chain = await queue.next();
+  const chain = await queue.take();
   assert.deepEqual(chain, { head: 5, readable: [part(0, 24), part(0x100, 500)], writable: [part(0x800, 8)] });
-  assert.equal(await queue.next(), undefined);
+  assert.equal(await queue.take(), undefined);
   assert.ok(chain);
   assert.equal(driver.collect(), undefined);
   assert.equal(await queue.complete(chain, 8), true);
@@ -37,7 +37,7 @@ test('a driver that polls asks for no interrupt', async () => {
   const { driver, queue } = setup();
   driver.setAvailableFlags(1);
   driver.submit([part(0, 24)], [part(64, 8)]);
-  const chain = await queue.next();
+  const chain = await queue.take();
   assert.ok(chain);
   assert.equal(await queue.complete(chain, 0), false);
 });
@@ -47,7 +47,7 @@ test('indexes wrap at 2^16, in a ring of any size', async () => {
   for (let round = 0; round < 0x10000 + 10; round++) {
     const head = round & 3;
     driver.submit([], [part(round % 1000, 8)], head);
-    const chain = await queue.next();
+    const chain = await queue.take();
     assert.equal(chain?.head, head);
     assert.equal(chain.writable[0]?.address, BUFFERS + (round % 1000));
     await queue.complete(chain, round);
@@ -59,8 +59,8 @@ test('a chain of all descriptors is a request; requests may be returned in any o
   const { driver, queue } = setup(8);
   driver.submit([part(0, 1), part(1, 1), part(2, 1)], [part(3, 1)], 0);
   driver.submit([part(4, 1), part(5, 1), part(6, 1)], [part(7, 1)], 4);
-  const first = await queue.next();
-  const second = await queue.next();
+  const first = await queue.take();
+  const second = await queue.take();
   assert.ok(first && second);
   await queue.complete(second, 1);
   await queue.complete(first, 2);
@@ -121,7 +121,7 @@ for (const [name, [message, act]] of Object.entries(HOSTILE)) {
     const { driver, queue } = setup();
     act(driver);
     await assert.rejects(
-      queue.next(),
+      queue.take(),
       (error) => error instanceof ExhumeError && error.code === 'EXH_DEVICE_RING' && message.test(error.message),
     );
   });
@@ -130,9 +130,9 @@ for (const [name, [message, act]] of Object.entries(HOSTILE)) {
 test('refused: a descriptor that is given again before it was returned', async () => {
   const { driver, queue } = setup();
   driver.submit([part(0, 8)], []);
-  await queue.next();
+  await queue.take();
   driver.offer(0);
-  await assert.rejects(queue.next(), /given again/);
+  await assert.rejects(queue.take(), /given again/);
 });
 
 test('a ring outside of memory is refused', async () => {
@@ -141,11 +141,11 @@ test('a ring outside of memory is refused', async () => {
   const queue = new Virtqueue(ram, { size: 128, addresses, mostBytes: 0x1000 });
   ram.view.setUint16(0x802, 1, true);
   ram.view.setUint32(8, 8, true);
-  const chain = await queue.next();
+  const chain = await queue.take();
   assert.ok(chain);
   await assert.rejects(queue.complete(chain, 0), /no memory/);
   const nowhere = new Virtqueue(ram, { size: 128, addresses: { ...addresses, available: 2 ** 40 }, mostBytes: 1 });
-  await assert.rejects(nowhere.next(), (error) => error instanceof ExhumeError && error.code === 'EXH_DEVICE_MEMORY');
+  await assert.rejects(nowhere.take(), (error) => error instanceof ExhumeError && error.code === 'EXH_DEVICE_MEMORY');
 });
 
 test('whatever stands in the ring, a request stays within its bounds or is refused', async () => {
@@ -163,7 +163,7 @@ test('whatever stands in the ring, a request stays within its bounds or is refus
     if (random.below(4) > 0) random.mutate(ram.bytes.subarray(0x1000, 0x1000 + 26 * size + 8), 12);
     try {
       for (let taken = 0; taken < size + 1; taken++) {
-        const chain = await queue.next();
+        const chain = await queue.take();
         if (chain === undefined) break;
         assert.ok(taken < size, 'more requests than descriptors');
         const parts = [...chain.readable, ...chain.writable];

@@ -51,21 +51,37 @@ export interface VirtqueueOptions {
   readonly addresses: RingAddresses;
   /** The most bytes that one request may name, read and written together. */
   readonly mostBytes: number;
+  /** Where it goes on: the entries of the two rings that come next. Both 0 for a new ring. */
+  readonly from?: { readonly available: number; readonly used: number };
 }
 
 export class Virtqueue {
   /** The next entry of the available ring that is ours to take, and of the used ring that is ours to fill; both wrap at 2^16. */
-  private taken = 0;
-  private returned = 0;
+  private taken: number;
+  private returned: number;
   private readonly inFlight = new Set<number>();
 
+  /** Throws EXH_DEVICE_RING where no ring can be. */
   constructor(
     private readonly memory: GuestMemory,
     private readonly options: VirtqueueOptions,
-  ) {}
+  ) {
+    const { descriptors, available, used } = options.addresses;
+    if (descriptors % 16 || available % 2 || used % 4 || Math.max(descriptors, available, used) >= 2 ** 52) {
+      const where = [descriptors, available, used].map((address) => address.toString(16)).join(', ');
+      throw broken(`no ring can be at ${where}`);
+    }
+    this.taken = options.from?.available ?? 0;
+    this.returned = options.from?.used ?? 0;
+  }
+
+  /** The first entry of the available ring that was not given back, for whoever goes on. */
+  get next(): number {
+    return (this.taken - this.inFlight.size) & 0xffff;
+  }
 
   /** The next request, or undefined when there is none. */
-  async next(): Promise<Chain | undefined> {
+  async take(): Promise<Chain | undefined> {
     const { size, addresses } = this.options;
     const { index } = await this.available();
     const waiting = (index - this.taken) & 0xffff;
