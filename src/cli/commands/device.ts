@@ -13,7 +13,7 @@ export function defineDevice(program: Command, session: Session): void {
     .command('device')
     .summary('be the virtio-pstore device of virtual machines: their last words become files')
     .description(
-      'Serves a virtio-pstore device to each virtual machine that connects (QEMU 11: vfio-user-pci), and keeps what ' +
+      'Serves a virtio-pstore device to each virtual machine that connects (vfio-user, vhost-user), and keeps what ' +
         'their kernels write when they die. Runs until a signal ends it; SIGHUP makes it read its configuration again. ' +
         'What happens is one JSON object a line. Sizes may be given as 64K, 16M, 1G.',
     )
