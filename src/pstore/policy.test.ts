@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DEFAULT_POLICY, type Kept, RateLimit, recordsToDrop } from './policy.js';
+import { checkSettings, DEFAULT_POLICY, type Kept, policyOf, RateLimit, recordsToDrop } from './policy.js';
 
 const policy = { ...DEFAULT_POLICY, keepFirst: 2, keepLast: 3, guestBytes: 1000, totalBytes: 1500 };
 const kept = (...ids: number[]): Kept[] => ids.map((id) => ({ type: 'dmesg', id, bytes: 100 }));
@@ -24,6 +24,21 @@ test('for bytes the oldest go that are not first, of whatever type; the first ne
   assert.deepEqual(dropped(kept(1, 2, 3), 800, 0, 'console'), [3]);
 });
 
+test('a type, and a guest, may be kept otherwise', () => {
+  const store = {
+    keepFirst: 9,
+    types: { dmesg: { keepLast: 7 } },
+    guests: { web: { keepFirst: 1, types: { dmesg: { keepFirst: 0 } } } },
+  };
+  const web = policyOf(store, 'web');
+  assert.deepEqual([web.keepFirst, web.keepLast, web.types?.dmesg], [1, DEFAULT_POLICY.keepLast, { keepFirst: 0 }]);
+  assert.deepEqual([policyOf(store, 'db').keepFirst, policyOf(store, 'toString').keepFirst], [9, 9]);
+  const other = { ...policy, types: { dmesg: { keepFirst: 0, keepLast: 2 } } };
+  const gone = (type: string) => recordsToDrop(kept(1, 2, 3), { type, bytes: 100 }, 0, other)?.map(({ id }) => id);
+  assert.deepEqual([gone('dmesg'), gone('console')], [[1, 2], []]);
+  assert.throws(() => checkSettings({ guests: { web: { keepLast: 0 } } }), /at least the last/);
+});
+
 test('a bucket lets a burst pass, then so much a second', () => {
   let now = 0;
   const limit = new RateLimit(100, 10, () => now);
@@ -35,4 +50,8 @@ test('a bucket lets a burst pass, then so much a second', () => {
   now = 1e9;
   assert.equal(limit.take(101), false);
   assert.equal(limit.take(100), true);
+  limit.adjust(10, 1);
+  assert.equal(limit.take(11), false);
+  now += 10_000;
+  assert.equal(limit.take(10), true);
 });

@@ -82,6 +82,28 @@ test('the joined text of a panic is what the guest printed on its serial console
   assert.ok(printed.length > 250 && printed.length - seen <= 3, `${seen} of ${printed.length} lines`);
 });
 
+test('dumps of different boots are told apart by the boot, where it is noted; else by the time', () => {
+  const part = (id: number, header: string, boot?: number, seconds = 0) => {
+    const text = bytesOf(`${header}\n<6>[    1.0] ${id}\n`);
+    return { ...record(`dmesg-${id}`, text, seconds), boot };
+  };
+  const joined = (...records: PstoreRecord[]) =>
+    joinDumps(records).map(({ parts, missing }) => [parts.map(({ id }) => Number(id)), missing]);
+  // The second boot lost its part 1: without its number part 2 would be taken for one of the first boot.
+  const first = part(1, 'Panic#1 Part1', 1);
+  assert.deepEqual(joined(first, part(2, 'Panic#1 Part2', 2)), [
+    [[1], []],
+    [[2], [1]],
+  ]);
+  assert.deepEqual(joined(part(1, 'Panic#1 Part1', 1), part(2, 'Panic#1 Part2', 1, 4000)), [[[2, 1], []]]);
+  // One that lost its description to a crash.
+  assert.deepEqual(joined(first, part(2, 'Panic#1 Part2'), part(3, 'Panic#1 Part3', 1)), [[[3, 2, 1], []]]);
+  assert.deepEqual(joined(first, part(2, 'Panic#1 Part2', undefined, 4000)), [
+    [[1], []],
+    [[2], [1]],
+  ]);
+});
+
 test('names are taken apart as the kernel and the store make them', () => {
   const plain = { backend: undefined, compressed: false };
   assert.deepEqual(parseRecordName('dmesg-3.enc.z'), { ...plain, type: 'dmesg', id: 3n, compressed: true });

@@ -44,6 +44,7 @@ export class DeviceService {
   private metrics: MetricsServer | undefined;
   private watcher: FSWatcher | undefined;
   private settling: NodeJS.Timeout | undefined;
+  private stopped: Promise<void> | undefined;
   /** One change after the other. */
   private change: Promise<unknown> = Promise.resolve();
 
@@ -94,6 +95,7 @@ export class DeviceService {
   /** Reads the settings again, and goes on with them: as far as they make sense, else with the old ones. Never rejects. */
   reload(): Promise<void> {
     return this.inTurn(async () => {
+      if (this.stopped) return;
       await this.notifier.reloading();
       try {
         const settings = await this.host.load();
@@ -112,20 +114,23 @@ export class DeviceService {
   }
 
   /** Takes the sockets away, waits for what is being written, and ends. Never rejects. */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    this.stopped ??= this.inTurn(() => this.end());
+    return this.stopped;
+  }
+
+  private async end(): Promise<void> {
     this.watcher?.close();
     clearTimeout(this.settling);
-    await this.inTurn(async () => {
-      this.log({ event: 'stopping' });
-      await this.notifier.stopping();
-      for (const { served } of this.guests.values()) void served.retire();
-      const finished = await this.store.end(STOP_PATIENCE);
-      await this.closeGuests();
-      await this.hook.end(STOP_PATIENCE);
-      this.metrics?.close();
-      this.lock.release();
-      this.log({ event: 'stopped', finished });
-    });
+    this.log({ event: 'stopping' });
+    await this.notifier.stopping();
+    for (const { served } of this.guests.values()) void served.retire();
+    const finished = await this.store.end(STOP_PATIENCE);
+    await this.closeGuests();
+    await this.hook.end(STOP_PATIENCE);
+    this.metrics?.close();
+    this.lock.release();
+    this.log({ event: 'stopped', finished });
   }
 
   /** Serves those that are to be served, and no others. Answers whose socket could not be had. */
@@ -209,6 +214,7 @@ export class DeviceService {
   }
 
   private async look(): Promise<void> {
+    if (this.stopped) return;
     try {
       for (const { guest, error } of await this.apply(this.settings)) {
         this.log({ guest, event: 'not-served', error: messageOf(error) });

@@ -103,6 +103,71 @@ test('an id is never given twice: not after erasing the last one, nor after a re
   assert.equal(readFileSync(join(at, 'web/dmesg-6.enc.z'), 'utf8'), 'not ours');
 });
 
+test('what a crash left half done is mended: records are described, descriptions without a record go, ids go on', () => {
+  const at = place();
+  const store = open(at);
+  for (let id = 1; id <= 3; id++) write(store);
+  const description = readFileSync(join(at, 'web/dmesg-1.json'), 'utf8');
+  rmSync(join(at, 'web/dmesg-1.json'));
+  rmSync(join(at, 'web/dmesg-3.enc.z'));
+  writeFileSync(join(at, 'web/dmesg-8.json'), '{"not":"ours"}');
+  writeFileSync(join(at, 'web/dmesg-2.enc.z.exhume-partial-0123abcd'), 'half');
+  const mended = open(at);
+  const names = ['dmesg-1.enc.z', 'dmesg-1.json', 'dmesg-2.enc.z', 'dmesg-2.json', 'dmesg-8.json', 'last-id'];
+  assert.deepEqual(readdirSync(join(at, 'web')), names);
+  const again = JSON.parse(readFileSync(join(at, 'web/dmesg-1.json'), 'utf8'));
+  assert.deepEqual({ ...again, time: 0 }, { ...JSON.parse(description), time: 0 });
+  assert.deepEqual(write(mended), { id: 4 });
+});
+
+test('what others remove meanwhile makes room, and its ids are not given again', () => {
+  const at = place();
+  const host = HostStore.open(at, { keepFirst: 2, keepLast: 1, guestBytes: 2 * 5000, totalBytes: 3 * 5000 }, clocks);
+  const [web, db] = [host.guest('web'), host.guest('db')];
+  assert.deepEqual(
+    [write(web), write(web), write(web), write(db), write(db)].map((one) => 'id' in one),
+    [true, true, false, true, false],
+  );
+  for (const name of ['web/dmesg-1.enc.z', 'web/dmesg-2.enc.z']) rmSync(join(at, name));
+  assert.deepEqual([write(db), write(db)], [{ id: 2 }, { error: 'quota' }]);
+  rmSync(join(at, 'db/dmesg-2.enc.z'));
+  assert.deepEqual(write(web), { id: 3 });
+  assert.deepEqual(
+    [...host.usage.values()].map(({ records }) => records),
+    [1, 1],
+  );
+  rmSync(join(at, 'web'), { recursive: true });
+  mkdirSync(join(at, 'web'));
+  host.close();
+  assert.deepEqual(write(open(at)), { id: 4 });
+});
+
+test('each start of the driver is a boot of its own; before the first that is seen it is not known', () => {
+  const at = place();
+  const store = open(at);
+  const boots = [];
+  for (const restart of [false, true, false, true, true]) {
+    if (restart) store.reset();
+    const written = write(store);
+    assert.ok('id' in written);
+    boots.push(JSON.parse(readFileSync(join(at, `web/dmesg-${written.id}.json`), 'utf8')).boot);
+  }
+  assert.deepEqual(boots, [null, 2, 2, 4, 5]);
+});
+
+test('a record is safe before anything else is done for it', () => {
+  const at = place();
+  const store = open(at, { keepFirst: 0, keepLast: 1 });
+  write(store);
+  let seen: string[] | undefined;
+  store.write({ type: DMESG, compressed: false, data: TEXT }, false, (written) => {
+    assert.deepEqual(written, { id: 2 });
+    seen = readdirSync(join(at, 'web'));
+  });
+  assert.deepEqual(seen, ['dmesg-1.enc.z', 'dmesg-1.json', 'dmesg-2']);
+  assert.deepEqual(recordNames(at), ['dmesg-2']);
+});
+
 test('a crash loop pushes out neither the first records nor the last', () => {
   const at = place();
   for (let boot = 0; boot < 10; boot++) write(open(at, { keepFirst: 2, keepLast: 3 }));
