@@ -106,6 +106,11 @@ export class VfioClient {
     const { address, count } = DMA_ACCESS.read(viewOf(body));
     const head = body.subarray(0, DMA_ACCESS.size);
     this.accesses++;
+    // As QEMU does with an answer that is more than a Unix socket takes at once.
+    if (command === COMMAND.dmaRead && count > 36 << 10) {
+      this.socket.destroy();
+      return;
+    }
     try {
       const memory = this.ram.slice(address, count);
       if (command === COMMAND.dmaWrite) memory.set(body.subarray(DMA_ACCESS.size));

@@ -8,7 +8,7 @@ export class Echo implements VirtioDevice {
   readonly id = 22;
   readonly queues = 2;
   readonly queueSize = 128;
-  readonly mostBytes = 0x3000;
+  readonly mostBytes: number = 0x3000;
   readonly config = Uint8Array.of(1, 2, 3, 4);
   resets = 0;
   handled = 0;

@@ -17,9 +17,8 @@ import { COMMAND, ERROR, IRQ_SET } from './protocol.js';
 const BASE = 0x1_0000_0000;
 const BUFFERS = BASE + 0x8000;
 
-async function setup() {
+async function setup(device = new Echo()) {
   const ram = new GuestRam(0x20000, BASE);
-  const device = new Echo();
   const [ours, theirs] = duplexPair();
   const seen: { broken: Error[]; silent: number; closed: (Error | undefined)[] } = {
     broken: [],
@@ -247,6 +246,20 @@ test('large requests move in the pieces that the client takes', async () => {
   });
   assert.deepEqual(await driver.request(0, [part(0, 0x1800)], [part(0x1800, 0x1800)]), { id: 0, length: 0x1800 });
   assert.deepEqual(ram.slice(BUFFERS + 0x1800, 0x1800), ram.slice(BUFFERS, 0x1800));
+});
+
+test('what QEMU cannot answer at once is asked for in pieces', async () => {
+  class Large extends Echo {
+    override readonly mostBytes = 0x18000;
+  }
+  const { client, driver, ram } = await setup(new Large());
+  await client.start();
+  await driver.start();
+  ram.slice(BUFFERS, 0xa123).forEach((_, index, bytes) => {
+    bytes[index] = index % 251;
+  });
+  assert.deepEqual(await driver.request(0, [part(0, 0xa123)], [part(0xb000, 0xb000)]), { id: 0, length: 0xa123 });
+  assert.deepEqual(ram.slice(BUFFERS + 0xb000, 0xa123), ram.slice(BUFFERS, 0xa123));
 });
 
 test('a driver that wants interrupts is told of, once; vectors can be set as QEMU does', async () => {

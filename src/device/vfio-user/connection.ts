@@ -175,7 +175,7 @@ export class VfioUserConnection implements LinkReceiver {
       if (major !== 0) return wire.EINVAL;
       this.agreed = true;
       const theirs = mostDataOf(body.subarray(wire.VERSION.size));
-      this.messages.mostData = Math.min(wire.MOST_DATA, theirs);
+      this.messages.mostData = Math.min(wire.MOST_ASKED, theirs);
       const capabilities = { max_msg_fds: 8, max_data_xfer_size: wire.MOST_DATA };
       const text = new TextEncoder().encode(`${JSON.stringify({ capabilities })}\0`);
       return Buffer.concat([encode(wire.VERSION, { major: 0, minor: Math.min(minor, 0) }), text]);

@@ -1,7 +1,7 @@
 import { ExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import type { Message } from './message.js';
-import { COMMAND, DMA_ACCESS, ERROR, MOST_DATA } from './protocol.js';
+import { COMMAND, DMA_ACCESS, ERROR, MOST_ASKED } from './protocol.js';
 
 /** How long the client may take to answer, in milliseconds. A stopped machine does not answer, and is not waited for. */
 const PATIENCE = 10_000;
@@ -20,7 +20,7 @@ interface Waiting {
  */
 export class DmaMessages {
   /** The most data in one message. */
-  mostData = MOST_DATA;
+  mostData = MOST_ASKED;
   private readonly waiting = new Map<number, Waiting>();
   private lastId = 0;
   private closed = false;

@@ -109,6 +109,13 @@ export const MOST_DATA = 1 << 20;
 /** The longest message: the data, its header, and room for what stands between. */
 export const MOST_MESSAGE = MOST_DATA + 4096;
 
+/**
+ * The most guest memory to ask for at once. QEMU gives the connection up when the socket takes only a part of its answer
+ * (vfio_user_send_qio in hw/vfio-user/proxy.c, 11.1.2). Up to 36 KiB are one buffer of a Unix socket, and go whole or not at all
+ * (unix_stream_sendmsg in net/unix/af_unix.c).
+ */
+export const MOST_ASKED = 32 << 10;
+
 /** As Linux numbers errors. */
 export const ENOENT = 2;
 export const EEXIST = 17;
