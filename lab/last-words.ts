@@ -1,73 +1,161 @@
-/** A guest with our driver for virtio-pstore, and the device for it in this process. */
+/** Guests with our driver for virtio-pstore, each with its device on the host. */
 
 import { rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import { createConnection } from 'node:net';
 import { join } from 'node:path';
-import { connect } from '../src/device/connect.js';
-import { StreamLink } from '../src/device/link.js';
-import type { VirtioDevice } from '../src/device/virtio-device.js';
 import { inForky } from './chroot.js';
 import { labDirectory, labPath } from './directories.js';
-import { DRIVER_FILE, pstoreDriver } from './guest.js';
+import { crashModule, DRIVER_FILE, MODULE_FILE, pstoreDriver } from './guest.js';
 import { buildInitramfs } from './initramfs.js';
 import { type KernelName, kernel } from './kernels.js';
+import { type Host, PstoreHost } from './pstore-host.js';
 import { Guest, serialArguments } from './qemu.js';
+import { LabError, say } from './shell.js';
 
 export interface LastWords {
+  /** The guest's name on the host. */
   readonly name: string;
   readonly kernel: KernelName;
-  readonly commandLine: readonly string[];
   /** What the guest does in each of its boots. */
   readonly script: string;
-  /** The device of a guest whose files are in the directory. */
-  device(directory: string): VirtioDevice;
+  readonly commandLine?: readonly string[];
+  readonly cpus?: number;
+  /** Debian's modules that it needs. */
+  readonly modules?: readonly string[];
+  readonly files?: ReadonlyMap<string, Uint8Array>;
+  /** It has no virtio-pstore, and its kernel's own backend instead. */
+  readonly without?: boolean;
+  /** QEMU's name for the machine; `pc` where it does not matter. */
+  readonly machine?: string;
+  /** It waits for words on its second serial port. */
+  readonly listens?: boolean;
+  /** More of QEMU's arguments, before the device's. */
+  readonly qemu?: (directory: string) => readonly string[];
+  /** More properties of the device. */
+  readonly device?: Readonly<Record<string, string>>;
 }
 
-/** Boots the guest, lets `watch` look at it, and ends it. A panic boots it again. */
-export async function withLastWords(
+/** Where a guest's own files are. */
+export interface LivingGuest {
+  readonly guest: Guest;
+  readonly words: LastWords;
+  readonly directory: string;
+  /** Says a word to a guest that listens. */
+  tell(word: string): Promise<void>;
+}
+
+/** Opens the port that words come from, in a guest that listens; and waits for one. */
+export const LISTEN = 'exec 3< /dev/ttyS1';
+export const HEAR = 'read word <&3';
+
+/** An oops in a process that is not init: init's end is a panic of its own. The kernel goes on. */
+export const OOPS = `sh -c 'echo null > /proc/exhume-lab'`;
+export const CRASH = 'echo c > /proc/sysrq-trigger';
+
+/** Starts the guest, lets `watch` look at it, and ends it. A panic boots it again. */
+export async function withGuest<R>(
   words: LastWords,
-  watch: (guest: Guest, directory: string) => Promise<void>,
-): Promise<void> {
-  const directory = labPath('scratch', words.name);
-  const initrd = join(directory, 'initrd');
-  const serialLog = join(directory, 'serial.log');
-  const socket = join(directory, 'socket');
+  directory: string,
+  socket: string,
+  watch: (living: LivingGuest) => Promise<R>,
+): Promise<R> {
+  const { name, machine = 'pc', cpus = 1 } = words;
+  const initrd = join(directory, `${name}.initrd`);
+  const serialLog = join(directory, `${name}.log`);
+  const port = join(directory, `${name}.words`);
   const guestKernel = kernel(words.kernel);
-  // All that takes long comes before QEMU does: the device answers it from here.
-  const ownModules = new Map([[DRIVER_FILE, pstoreDriver(words.kernel)]]);
+  const ownModules = new Map([[MODULE_FILE, crashModule(words.kernel)]]);
+  if (!words.without) ownModules.set(DRIVER_FILE, pstoreDriver(words.kernel));
   writeFileSync(
     initrd,
-    buildInitramfs({ kernel: guestKernel, modules: ['virtio_pci'], ownModules, script: words.script }),
+    buildInitramfs({
+      kernel: guestKernel,
+      modules: ['virtio_pci', ...(words.modules ?? [])],
+      ownModules,
+      script: words.script,
+      ...(words.files && { files: words.files }),
+    }),
   );
-  const connections = new Set<Socket>();
-  const server = createServer((connection) => {
-    connections.add(connection);
-    connect(new StreamLink(connection), words.device(directory));
-  });
-  await listen(server, socket);
-  const commandLine = ['console=ttyS0', 'ignore_loglevel', 'pstore.backend=virtio', ...words.commandLine];
+  const backend = words.without ? [] : ['pstore.backend=virtio'];
+  const commandLine = ['console=ttyS0', 'ignore_loglevel', ...backend, ...(words.commandLine ?? [])];
+  const device = { driver: 'vfio-user-pci', socket: { type: 'unix', path: socket }, ...words.device };
   const args = [
     ...['-nodefaults', '-no-user-config', '-display', 'none'],
-    ...['-machine', 'pc', '-accel', 'tcg,thread=multi', '-cpu', 'qemu64', '-smp', '2', '-m', '256'],
+    ...['-machine', machine, '-accel', 'tcg,thread=multi', '-cpu', 'qemu64', '-smp', `${cpus}`, '-m', '256'],
     ...['-qmp', 'stdio', ...serialArguments(serialLog), '-serial', 'chardev:serial'],
     ...['-kernel', guestKernel.image, '-initrd', initrd, '-append', commandLine.join(' ')],
-    ...['-device', JSON.stringify({ driver: 'vfio-user-pci', socket: { type: 'unix', path: socket } })],
+    ...(words.listens
+      ? ['-chardev', `socket,id=words,path=${port},server=on,wait=off`, '-serial', 'chardev:words']
+      : []),
+    ...(words.qemu?.(directory) ?? []),
+    ...(words.without ? [] : ['-device', JSON.stringify(device)]),
   ];
   const guest = new Guest(inForky([directory, join(labDirectory, 'kernels')], 'qemu-system-x86_64', args), serialLog);
   try {
-    await watch(guest, directory);
+    return await watch({ guest, words, directory, tell: (word) => writeLine(port, word) });
   } finally {
     await guest.quit();
-    for (const connection of connections) connection.destroy();
-    server.close();
-    rmSync(directory, { recursive: true });
   }
 }
 
-function listen(server: Server, path: string): Promise<void> {
-  rmSync(path, { force: true });
-  return new Promise((resolve, reject) => {
-    server.on('error', reject);
-    server.listen(path, resolve);
+/** Writes a line to a socket, and goes. */
+async function writeLine(path: string, line: string): Promise<void> {
+  const socket = createConnection(path);
+  await new Promise<void>((resolve, reject) => {
+    socket.on('error', reject);
+    socket.end(`${line}\n`, resolve);
   });
+}
+
+export interface Scenario<H extends Host> {
+  readonly name: string;
+  /** All at once. */
+  readonly guests: readonly LastWords[];
+  /** Starts the host's side. */
+  readonly host: (directory: string, guests: readonly string[]) => Promise<H>;
+  /** Looks at one of the guests. */
+  readonly watch: (living: LivingGuest, host: H) => Promise<void>;
+  /** Looks at what is left after them. */
+  readonly after?: (host: H, directory: string) => Promise<void> | void;
+}
+
+/** The real command, with these options. */
+export function command(...options: readonly string[]) {
+  return (directory: string, guests: readonly string[]): Promise<PstoreHost> => {
+    return PstoreHost.start(directory, guests, options);
+  };
+}
+
+/** Plays it; once more when it was the lab that failed, as a guest of a busy machine does. */
+export async function play<H extends Host>(scenario: Scenario<H>): Promise<void> {
+  try {
+    await attempt(scenario);
+  } catch (error) {
+    if (!(error instanceof LabError)) throw error;
+    say(`${scenario.name}: once more, because ${error.message}`);
+    await attempt(scenario);
+  }
+}
+
+async function attempt<H extends Host>(scenario: Scenario<H>): Promise<void> {
+  const directory = labPath('scratch', scenario.name);
+  const names = scenario.guests.map(({ name }) => name);
+  try {
+    const host = await scenario.host(directory, names);
+    try {
+      const lives = await Promise.allSettled(
+        scenario.guests.map((words) => {
+          return withGuest(words, directory, host.socket(words.name), (living) => scenario.watch(living, host));
+        }),
+      );
+      for (const life of lives) if (life.status === 'rejected') throw life.reason;
+      await scenario.after?.(host, directory);
+    } catch (error) {
+      await host.kill();
+      throw error;
+    }
+    await host.stop();
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 }

@@ -66,6 +66,11 @@ export class Guest {
     });
   }
 
+  /** How QEMU ended, once it did. */
+  get ended(): Promise<string> {
+    return this.#ended;
+  }
+
   /** All that the console showed. */
   get console(): string {
     return readFileSync(this.#serialLog, 'latin1');

@@ -4,15 +4,13 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { after } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { Pfn } from '../../src/bytes/address.js';
 import type { PhysicalMemory } from '../../src/dump/memory.js';
 import { openDumpFiles } from '../../src/dump/node.js';
 import type { ConvertReport } from '../../src/report/schema/convert.js';
 import { labPath } from '../directories.js';
+import { EXHUME } from '../exhume.js';
 import { run } from '../shell.js';
-
-export const EXHUME = fileURLToPath(new URL('../../bin/main.cjs', import.meta.url));
 
 /** A directory for what a test writes, gone afterwards. */
 export function scratchDirectory(): string {

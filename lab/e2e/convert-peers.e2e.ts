@@ -7,11 +7,12 @@ import { test } from 'node:test';
 import type { Pfn } from '../../src/bytes/address.js';
 import { inForky } from '../chroot.js';
 import { sceneDirectory } from '../directories.js';
+import { EXHUME } from '../exhume.js';
 import { type KernelName, vmlinux } from '../kernels.js';
 import { makedumpfileCommand } from '../makedumpfile.js';
 import { crash, crashLog, drgnCommand, drgnLog } from '../peers.js';
 import { run } from '../shell.js';
-import { convert, EXHUME, memoryOf, said, scratchDirectory } from './conversions.js';
+import { convert, memoryOf, said, scratchDirectory } from './conversions.js';
 
 const scratch = scratchDirectory();
 

@@ -10,8 +10,9 @@ import { setTimeout } from 'node:timers/promises';
 import type { Pfn } from '../../src/bytes/address.js';
 import { Random } from '../../src/testing/random.js';
 import { sceneDirectory } from '../directories.js';
+import { EXHUME } from '../exhume.js';
 import { run } from '../shell.js';
-import { convert, EXHUME, FIRMWARE, memoryOf, said, samePages, scratchDirectory } from './conversions.js';
+import { convert, FIRMWARE, memoryOf, said, samePages, scratchDirectory } from './conversions.js';
 
 const scratch = scratchDirectory();
 
