@@ -5,7 +5,9 @@ import { ForwardedRecords } from './forwarded-records.js';
 import { type Link, linkOf } from './link.js';
 import type { DeviceEvent } from './log-events.js';
 import { loadNative } from './native/native.js';
+import type { Protocol } from './protocol.js';
 import { PstoreDevice } from './pstore-device.js';
+import { PstoreDeviceV1 } from './pstore-device-v1.js';
 import { listenOn } from './unix-socket.js';
 
 export interface GuestOptions {
@@ -16,8 +18,12 @@ export interface GuestOptions {
   readonly store: RecordStore;
   /** The largest record, in bytes. */
   readonly bufferSize?: number;
+  /** What the guest's driver speaks; 2 without it. */
+  readonly protocol?: Protocol;
   readonly log: (event: DeviceEvent) => void;
 }
+
+const DEVICES = { '1': PstoreDeviceV1, '2': PstoreDevice } as const;
 
 /** A guest's socket that is being listened on. */
 export interface ServedGuest {
@@ -33,7 +39,7 @@ export interface ServedGuest {
 export async function serveGuest(options: GuestOptions): Promise<ServedGuest> {
   const { guest, socket: path, log } = options;
   const store = new ToldStore(options.store, guest, log);
-  const device = new PstoreDevice(store, options.bufferSize);
+  const device = new DEVICES[options.protocol ?? '2'](store, options.bufferSize);
   const native = await loadNative();
   let current: Link | undefined;
   const server = createServer({ pauseOnConnect: native !== undefined }, (socket: Socket) => {

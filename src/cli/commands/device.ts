@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { LOG_LEVELS } from '../../device/log-events.js';
+import { PROTOCOLS } from '../../device/protocol.js';
 import { DISK_ERROR_ACTIONS } from '../../device/service/options.js';
 import { parseAddress, parseBytes, parseCount, parseMode } from '../../device/service/values.js';
 import { example } from '../command.js';
@@ -31,6 +32,12 @@ export function defineDevice(program: Command, session: Session): void {
     .addOption(new Option('--socket-mode <mode>', 'rights of the sockets, octal (default: 600)').argParser(parseMode))
     .addOption(
       new Option('--buffer-size <bytes>', 'the largest record, 4096 to 1048576 (default: 16384)').argParser(parseBytes),
+    )
+    .addOption(
+      new Option(
+        '--protocol <version>',
+        'what drivers speak: version 1 of the patches of 2016, or 2 to 5 (default: 2)',
+      ).choices(PROTOCOLS),
     )
     .addOption(
       new Option('--keep-first <n>', 'records of each type that are never pushed out (default: 32)').argParser(

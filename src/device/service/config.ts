@@ -2,6 +2,7 @@ import { ExhumeError, isExhumeError } from '../../bytes/errors.js';
 import { RECORD_TYPES, type RecordType } from '../../pstore/name.js';
 import type { GuestPolicy, Keeping } from '../../pstore/policy.js';
 import { LOG_LEVELS } from '../log-events.js';
+import { PROTOCOLS } from '../protocol.js';
 import { DISK_ERROR_ACTIONS, type ServiceOptions } from './options.js';
 import { parseAddress, parseBytes, parseCount, parseMode } from './values.js';
 
@@ -62,6 +63,7 @@ const CONFIG: Keys<ServiceOptions> = {
   discover: ['discover', flag],
   socketMode: ['socket-mode', (value) => parseMode(text(value))],
   bufferSize: ['buffer-size', number(parseBytes)],
+  protocol: ['protocol', (value) => oneOf(PROTOCOLS)(typeof value === 'number' ? String(value) : value)],
   keepFirst: KEEPING.keepFirst,
   keepLast: KEEPING.keepLast,
   guestQuota: POLICY.guestBytes,

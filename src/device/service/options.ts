@@ -1,5 +1,6 @@
 import type { GuestPolicy } from '../../pstore/policy.js';
 import type { LogLevel } from '../log-events.js';
+import type { Protocol } from '../protocol.js';
 
 export const DISK_ERROR_ACTIONS = ['refuse', 'pause'] as const;
 
@@ -17,6 +18,7 @@ export interface ServiceOptions {
   readonly discover?: boolean;
   readonly socketMode?: number;
   readonly bufferSize?: number;
+  readonly protocol?: Protocol;
   readonly keepFirst?: number;
   readonly keepLast?: number;
   readonly guestQuota?: number;

@@ -172,8 +172,8 @@ export class DeviceService {
       return monitor === undefined ? undefined : forGuest(monitor, guest);
     };
     const store = new PausingRecords(await this.store.guest(guest), guest, monitor, log);
-    const { mode, bufferSize } = this.settings;
-    return serveGuest({ guest, socket, mode, store, log, ...(bufferSize !== undefined && { bufferSize }) });
+    const { mode, bufferSize, protocol } = this.settings;
+    return serveGuest({ guest, socket, mode, store, log, protocol, ...(bufferSize !== undefined && { bufferSize }) });
   }
 
   private retire(guest: string, served: ServedGuest): void {

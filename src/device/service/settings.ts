@@ -4,6 +4,7 @@ import { ExhumeError } from '../../bytes/errors.js';
 import { checkGuestName } from '../../pstore/node/store.js';
 import { checkSettings, type GuestPolicy, type StoreSettings } from '../../pstore/policy.js';
 import type { LogLevel } from '../log-events.js';
+import type { Protocol } from '../protocol.js';
 import { OWNER_ONLY } from '../unix-socket.js';
 import type { Address, ServiceOptions } from './options.js';
 
@@ -17,6 +18,7 @@ export interface ServiceSettings {
   readonly guests: readonly string[];
   readonly discover: boolean;
   readonly bufferSize: number | undefined;
+  readonly protocol: Protocol;
   readonly store: StoreSettings;
   /** Where the monitor of a guest is, with `{guest}`; undefined: no machine is stopped. */
   readonly monitor: string | undefined;
@@ -35,7 +37,7 @@ export function settingsOf(file: ServiceOptions, line: ServiceOptions): ServiceS
   const { dir, socket = [], guest = [], guests = {}, qmp, ...told } = { ...file, ...line };
   if (dir === undefined) throw usage('no directory for the records', '--dir DIR');
   if (socket.length === 0) throw usage('no socket to listen on', '--socket PATH');
-  const { discover = false, onDiskError = 'refuse', bufferSize, onRecord, metrics } = told;
+  const { discover = false, onDiskError = 'refuse', bufferSize, protocol = '2', onRecord, metrics } = told;
   const sockets = socket.map((path) =>
     path.includes(GUEST) || !isDirectory(path) ? path : join(path, `${GUEST}.sock`),
   );
@@ -58,6 +60,7 @@ export function settingsOf(file: ServiceOptions, line: ServiceOptions): ServiceS
     guests: named,
     discover,
     bufferSize,
+    protocol,
     store,
     monitor: onDiskError === 'pause' && qmp !== undefined ? monitorTemplate(qmp) : undefined,
     hook: onRecord,
