@@ -37,7 +37,7 @@ export function setup() {
   bundle();
 }
 
-/** The command as one file; src/cli/launch.cts says why. Threads, of a conversion and of a store, have one of their own beside it. */
+/** The command as one file; src/cli/launch.cts says why. Threads have one of their own beside it. */
 function bundle() {
   rmSync(new URL('../dist/bin', import.meta.url), { recursive: true, force: true });
   const esbuild = (entry, outfile, ...options) => {
@@ -58,6 +58,7 @@ function bundle() {
   );
   esbuild('convert/node/worker.js', 'worker.js', '--format=esm');
   esbuild('device/store/store-worker.js', 'store-worker.js', '--format=esm');
+  esbuild('device/service/programs-worker.js', 'programs-worker.js', '--format=esm');
   copyFileSync(
     new URL('../dist/src/cli/launch.cjs', import.meta.url),
     new URL('../dist/bin/main.cjs', import.meta.url),

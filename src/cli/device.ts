@@ -18,12 +18,21 @@ export async function runDevice(options: DeviceOptions, { stdout, environment }:
   const load = async () => settingsOf(config === undefined ? {} : await fromFile(config), line);
   const lines = stdout === process.stdout ? new LogLines(process.stdout.fd) : stdout;
   const ended = signal('SIGINT', 'SIGTERM');
-  const service = await DeviceService.start({ load, write: (text) => void lines.write(text), environment });
-  const reload = () => void service.reload();
+  const starting = DeviceService.start({ load, write: (text) => void lines.write(text), environment });
+  const reload = () => {
+    starting.then(
+      (service) => service.reload(),
+      () => {},
+    );
+  };
   process.on('SIGHUP', reload);
-  await ended;
-  await service.stop();
-  process.off('SIGHUP', reload);
+  try {
+    const service = await starting;
+    await ended;
+    await service.stop();
+  } finally {
+    process.off('SIGHUP', reload);
+  }
 }
 
 async function fromFile(path: string): Promise<ServiceOptions> {

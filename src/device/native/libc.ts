@@ -1,9 +1,10 @@
+import { closeSync } from 'node:fs';
 import { i32, size64, structTable, u16, u32 } from '../../bytes/struct-table.js';
 
 /**
- * The few calls of the C library that Node does not make, through koffi: receiving descriptors with a message, and
- * waiting for several descriptors at once. Layouts are those of 64-bit little-endian Linux (linux/socket.h,
- * linux/eventpoll.h, poll.h).
+ * The few calls of the C library that Node does not make, through koffi: receiving descriptors with a message,
+ * waiting for several descriptors at once, and datagrams to Unix sockets. Layouts are those of 64-bit little-endian Linux
+ * (linux/socket.h, linux/un.h, linux/eventpoll.h, poll.h).
  */
 
 const MSGHDR = structTable('msghdr', 56, {
@@ -26,7 +27,12 @@ const POLLFD = structTable('pollfd', 8, { descriptor: i32(0), events: u16(4), re
 
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
+const AF_UNIX = 1;
+const SOCK_DGRAM_CLOEXEC = 0x80002;
+/** `sockaddr_un`: the family, then the path. */
+const UNIX_ADDRESS = { path: 2, size: 110 };
 const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
 const MSG_CTRUNC = 8;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 const EPOLL_CLOEXEC = 0x80000;
@@ -70,6 +76,8 @@ export interface Libc {
   duplicate(descriptor: number): number;
   /** Whether a write would not have to wait. */
   writable(descriptor: number): boolean;
+  /** Sends a datagram to a Unix socket (`@` begins an abstract name), without waiting. Throws an Error. */
+  sendTo(path: string, bytes: Uint8Array): void;
 }
 
 /** Where it cannot be had (other systems, koffi not installed): undefined. */
@@ -90,6 +98,8 @@ function bind(koffi: typeof import('koffi')['default']): Libc {
   const epollWait = library.func('int epoll_wait(int, void *, int, int)');
   const eventfd = library.func('int eventfd(unsigned int, int)');
   const fcntl = library.func('int fcntl(int, int, int)');
+  const socket = library.func('int socket(int, int, int)');
+  const sendto = library.func('long sendto(int, void *, unsigned long, int, void *, unsigned int)');
   const poll = library.func('int poll(void *, unsigned long, int)');
 
   // One place in memory of C's, for good, that holds the structures, which point into it: message, part, control, data.
@@ -168,6 +178,16 @@ function bind(koffi: typeof import('koffi')['default']): Libc {
         });
       });
     },
+    sendTo(path, datagram) {
+      const address = unixAddress(path);
+      const descriptor = checked(socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0), 'socket');
+      try {
+        const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+        checked(sendto(descriptor, datagram, datagram.length, flags, address, address.length), 'sendto');
+      } finally {
+        closeSync(descriptor);
+      }
+    },
     duplicate: (descriptor) => checked(fcntl(descriptor, F_DUPFD_CLOEXEC, 0), 'fcntl'),
     writable(descriptor) {
       const one = new Uint8Array(POLLFD.size);
@@ -175,4 +195,14 @@ function bind(koffi: typeof import('koffi')['default']): Libc {
       return poll(one, 1, 0) === 1 && (POLLFD.read(new DataView(one.buffer)).returned & POLLOUT) !== 0;
     },
   };
+}
+
+/** Throws an Error for a path that is too long. */
+export function unixAddress(path: string): Uint8Array {
+  const name = new TextEncoder().encode(path.replace(/^@/, '\0'));
+  const address = new Uint8Array(UNIX_ADDRESS.path + name.length);
+  if (address.length >= UNIX_ADDRESS.size) throw new Error(`the path of a socket has at most 107 bytes: ${path}`);
+  new DataView(address.buffer).setUint16(0, AF_UNIX, true);
+  address.set(name, UNIX_ADDRESS.path);
+  return address;
 }

@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import type { RecordDescription } from '../../pstore/description.js';
+import { Programs } from './programs.js';
 
 /** Records for which the command has not run yet; further ones are passed over. */
 const MOST_WAITING = 256;
@@ -28,7 +28,7 @@ interface Call {
 export class RecordHook {
   private readonly calls: Call[] = [];
   private running: Promise<void> | undefined;
-  private child: ChildProcess | undefined;
+  private readonly programs = new Programs();
 
   constructor(
     /** The program and its first arguments; undefined: nothing is run. */
@@ -57,10 +57,11 @@ export class RecordHook {
   async end(patience: number): Promise<void> {
     const timer = setTimeout(() => {
       for (const { description } of this.calls.splice(0)) this.events.skipped(description.guest, description.file);
-      this.kill();
+      this.programs.kill();
     }, patience);
     await this.running;
     clearTimeout(timer);
+    await this.programs.end();
   }
 
   private async run(): Promise<void> {
@@ -73,43 +74,11 @@ export class RecordHook {
   }
 
   /** Answers what went wrong. */
-  private call({ description, path }: Call): Promise<string | undefined> {
+  private async call({ description, path }: Call): Promise<string | undefined> {
     const [program, ...first] = this.command ?? [];
-    if (program === undefined) return Promise.resolve(undefined);
-    return new Promise((resolve) => {
-      // A process group of its own, so that its children end with it. Its stdout would be among our lines.
-      const child = spawn(program, [...first, path], {
-        stdio: ['ignore', 'ignore', 'inherit'],
-        detached: true,
-        env: environment(description, path),
-      });
-      this.child = child;
-      let late = false;
-      const timer = setTimeout(() => {
-        late = true;
-        this.kill();
-      }, this.patience);
-      const end = (problem: string | undefined): void => {
-        clearTimeout(timer);
-        this.child = undefined;
-        resolve(problem);
-      };
-      child.on('error', (error) => end(error.message));
-      child.on('exit', (status, signal) => {
-        if (late) end(`it was ended after ${this.patience / 1000} s`);
-        else end(status === 0 ? undefined : signal === null ? `exit status ${status}` : `ended by ${signal}`);
-      });
-    });
-  }
-
-  private kill(): void {
-    const { pid } = this.child ?? {};
-    if (pid === undefined) return;
-    try {
-      process.kill(-pid, 'SIGKILL');
-    } catch {
-      // It has ended meanwhile.
-    }
+    if (program === undefined) return undefined;
+    const words = [...first, path];
+    return this.programs.run({ program, words, environment: environment(description, path), patience: this.patience });
   }
 }
 

@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { ExhumeError } from '../../bytes/errors.js';
 import { isGuestName } from '../../pstore/node/store.js';
 import { isLogged, type LogEvent, levelOf } from '../log-events.js';
+import { loadNative, type Native } from '../native/native.js';
 import { type ServedGuest, serveGuest } from '../serve.js';
 import { lockStore, type StoreLock } from '../store/lock.js';
 import { StoreThread } from '../store/thread.js';
@@ -52,14 +53,16 @@ export class DeviceService {
     private readonly host: ServiceHost,
     private settings: ServiceSettings,
     private readonly lock: StoreLock,
-    private store: StoreThread,
+    private readonly store: StoreThread,
+    native: Native | undefined,
   ) {
     this.hook = new RecordHook(settings.hook, {
       done: () => this.counters.hooked(),
       failed: (guest, file, error) => this.log({ guest, event: 'hook-failed', file, error }),
       skipped: (guest, file) => this.log({ guest, event: 'hook-skipped', file }),
     });
-    this.notifier = new SystemdNotifier(host.environment, (error) => this.log({ event: 'notify-failed', error }));
+    const failure = (error: string) => this.log({ event: 'notify-failed', error });
+    this.notifier = new SystemdNotifier(host.environment, failure, native?.libc);
   }
 
   /** Begins to serve. Rejects with EXH_USAGE, EXH_IO: then nothing of it is left. */
@@ -77,7 +80,7 @@ export class DeviceService {
           failed: (error) => service?.log({ event: 'store-failed', error: error.stack ?? error.message }),
         },
       );
-      service = new DeviceService(host, settings, lock, store);
+      service = new DeviceService(host, settings, lock, store, await loadNative());
       const [failure] = await service.apply(settings);
       if (failure !== undefined) throw failure.error;
     } catch (error) {
