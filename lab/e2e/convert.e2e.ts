@@ -175,7 +175,7 @@ test('memory stays bounded, however large the dump is', { skip: !existsSync('/us
     const args = ['-f', '%M', '-o', told, process.execPath, EXHUME, 'convert', '--jobs', '2', '--compress', 'zstd'];
     run('/usr/bin/time', [...args, large, out]);
     const kibibytes = Number(readFileSync(told, 'utf8').trim().split('\n').at(-1));
-    assert.ok(kibibytes * 1024 < 300e6, `${kibibytes} KiB`);
+    assert.ok(kibibytes * 1024 < 200e6, `${kibibytes} KiB`);
     assert.ok(samePages(memoryOf([large]), memoryOf([out])) > 100_000);
   } finally {
     rmSync(out, { force: true });
