@@ -55,8 +55,8 @@ async function converted(session: Session, files: readonly string[], options: Co
   let pageSize = 4096;
   const style = options.progress === 'auto' ? (process.stderr.isTTY ? 'text' : 'none') : options.progress;
   const progress = progressTeller(session.surroundings.stderr, style, () => pageSize);
-  const interruption = new Interruption();
   let crew: Crew | undefined;
+  const interruption = new Interruption(async () => crew?.close());
   try {
     const { signal } = interruption;
     const input = await openInput(inputs, output, options, progress.listener, signal);
@@ -260,10 +260,11 @@ class Interruption {
   private readonly controller = new AbortController();
   private readonly listeners = (['SIGINT', 'SIGTERM'] as const).map((name) => {
     const listener = (): void => {
-      // Whoever asks twice will not wait.
+      // Whoever asks twice will not wait, but for threads that are at a task: to end the process under them could abort it.
       if (this.signal.aborted) {
         abortOutputs();
-        process.exit(EXIT.failed);
+        void this.rest().finally(() => process.exit(EXIT.failed));
+        return;
       }
       this.controller.abort(
         new ExhumeError('EXH_INTERRUPTED', `ended by ${name}: nothing was written`, { signal: name }),
@@ -272,6 +273,9 @@ class Interruption {
     process.on(name, listener);
     return [name, listener] as const;
   });
+
+  /** @param rest ends what runs beside this thread */
+  constructor(private readonly rest: () => Promise<void>) {}
 
   get signal(): AbortSignal {
     return this.controller.signal;

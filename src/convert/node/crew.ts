@@ -5,7 +5,7 @@ import { nodeEncoder } from '../../codecs/node.js';
 import type { PhysicalMemory } from '../../dump/memory.js';
 import { PageWorker } from '../page-worker.js';
 import type { Packed, PackSettings, PackTask, Scanned, ScanTask, Task } from '../tasks.js';
-import type { Request, Response, SharedInput } from './messages.js';
+import type { Request, Response, SharedInput, ThreadData } from './messages.js';
 
 /** Those who do the tasks of a conversion. */
 export interface Crew {
@@ -16,6 +16,7 @@ export interface Crew {
   /** Does a task. The buffer of a PackTask is gone until the result brings it back. Rejects with what went wrong. */
   run(task: PackTask): Promise<Packed>;
   run(task: ScanTask): Promise<Scanned>;
+  /** Ends in order what is being done; what was not done by then is rejected. */
   close(): Promise<void>;
 }
 
@@ -52,6 +53,7 @@ const LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 };
 
 interface Member {
   readonly worker: Worker;
+  readonly ended: Promise<void>;
   readonly pending: Map<number, { resolve(result: Packed | Scanned): void; reject(error: unknown): void }>;
 }
 
@@ -62,6 +64,8 @@ export class ThreadCrew implements Crew {
   private nextId = 0;
   /** Why no more tasks are done. */
   private failure: unknown;
+  /** Not zero: no task is to be begun any more. */
+  private readonly ending = new Int32Array(new SharedArrayBuffer(4));
 
   constructor(input: SharedInput, jobs: number) {
     this.depth = jobs * TASKS_PER_WORKER;
@@ -85,15 +89,29 @@ export class ThreadCrew implements Crew {
     });
   }
 
-  /** Ends the threads, whatever they are doing. */
+  /**
+   * Ends the threads: each one after the task that it is at, which takes milliseconds; those behind it are not begun.
+   * They are never terminated: where that happens while zlib is being set up, Node aborts the whole process.
+   */
   async close(): Promise<void> {
-    this.failure = new Error('the threads were ended');
-    await Promise.all(this.members.map(({ worker }) => worker.terminate()));
+    this.failure ??= new Error('the threads were ended');
+    Atomics.store(this.ending, 0, 1);
+    await Promise.all(
+      this.members.map(({ worker, ended }) => {
+        worker.postMessage({ kind: 'end' } satisfies Request);
+        return ended;
+      }),
+    );
   }
 
   private start(input: SharedInput): Member {
-    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: input, resourceLimits: LIMITS });
-    const member: Member = { worker, pending: new Map() };
+    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData: { input, ending: this.ending } satisfies ThreadData,
+      resourceLimits: LIMITS,
+    });
+    // Listened to from the start: a thread that broke down has ended before anybody asks for it.
+    const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+    const member: Member = { worker, ended, pending: new Map() };
     const fail = (error: unknown): void => {
       this.failure ??= error;
       for (const { reject } of member.pending.values()) reject(error);

@@ -16,10 +16,19 @@ export interface SharedInput {
   readonly live?: boolean;
 }
 
+/** What a thread begins with. */
+export interface ThreadData {
+  readonly input: SharedInput;
+  /** One element, shared: not zero when no task is to be begun any more. */
+  readonly ending: Int32Array;
+}
+
 /** To a thread. */
 export type Request =
   | { readonly kind: 'configure'; readonly settings: PackSettings }
-  | { readonly kind: 'task'; readonly id: number; readonly task: Task };
+  | { readonly kind: 'task'; readonly id: number; readonly task: Task }
+  /** There is nothing more to do. */
+  | { readonly kind: 'end' };
 
 /** From a thread. */
 export type Response =

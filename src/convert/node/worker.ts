@@ -5,23 +5,30 @@ import { plainError } from '../../bytes/plain-error.js';
 import { nodeEncoder } from '../../codecs/node.js';
 import { PageWorker } from '../page-worker.js';
 import type { Packed, Scanned } from '../tasks.js';
-import type { Request, Response, SharedInput } from './messages.js';
+import type { Request, Response, ThreadData } from './messages.js';
 import { openShared } from './shared-input.js';
 
 const port = parentPort;
 if (port === null) throw new Error('this is the program of a worker thread');
 
+const { input, ending } = workerData as ThreadData;
 let worker: PageWorker | undefined;
 
 /** Opened with the first task, so that what is wrong with the input is that task's error. */
 function open(): PageWorker {
-  worker ??= new PageWorker(openShared(workerData as SharedInput).memory);
+  worker ??= new PageWorker(openShared(input).memory);
   return worker;
 }
 
 let configure: (() => void) | undefined;
 
 port.on('message', (request: Request) => {
+  if (request.kind === 'end') {
+    // Without it the thread has nothing to wait for.
+    port.close();
+    return;
+  }
+  if (Atomics.load(ending, 0) !== 0) return;
   if (request.kind === 'configure') {
     const { settings } = request;
     const { method, level } = settings;
