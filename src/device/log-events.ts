@@ -40,7 +40,8 @@ export type ServiceEvent =
   | { readonly event: 'reload-failed'; readonly error: string }
   | { readonly event: 'store-failed'; readonly error: string }
   | { readonly event: 'notify-failed'; readonly error: string }
-  | { readonly event: 'stopping' }
+  /** `paused`: guests whose machines stand still; the records that they wait for are lost. */
+  | { readonly event: 'stopping'; readonly paused: readonly string[] }
   /** `finished`: nothing was still waiting for the disk. */
   | { readonly event: 'stopped'; readonly finished: boolean };
 
@@ -84,6 +85,7 @@ export function levelOf(event: LogEvent): LogLevel {
     if (event.again) return 'debug';
     return event.why === 'io' || event.why === 'full' ? 'error' : 'warn';
   }
+  if (event.event === 'stopping' && event.paused.length > 0) return 'error';
   if (event.event === 'disconnected' && event.error !== undefined) return 'warn';
   return LEVELS[event.event];
 }

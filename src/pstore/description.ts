@@ -61,6 +61,7 @@ export interface ToldRecord {
   readonly guest: string;
   readonly time: RecordTime;
   readonly boot: number | undefined;
+  readonly count: number | undefined;
 }
 
 /** Never throws; undefined for anything that is no description. */
@@ -68,10 +69,15 @@ export function parseDescription(json: string): ToldRecord | undefined {
   try {
     const value: unknown = JSON.parse(json);
     if (!isObject(value) || value['schema'] !== 'exhume-pstore-record/1' || !isObject(value['time'])) return undefined;
-    const { guest, boot } = value;
+    const { guest, boot, count } = value;
     const { epoch, nanoseconds } = value['time'];
     if (typeof guest !== 'string' || !isCount(epoch) || !isCount(nanoseconds)) return undefined;
-    return { guest, time: { seconds: epoch, nanoseconds }, boot: isCount(boot) ? boot : undefined };
+    return {
+      guest,
+      time: { seconds: epoch, nanoseconds },
+      boot: isCount(boot) ? boot : undefined,
+      count: isCount(count) ? count : undefined,
+    };
   } catch {
     return undefined;
   }

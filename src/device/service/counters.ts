@@ -43,6 +43,11 @@ export class Counters {
   private writeSeconds = 0;
   private storeFailures = 0;
 
+  /** Guests whose machines stand still because of the disk. */
+  get standing(): readonly string[] {
+    return [...this.paused];
+  }
+
   /** A write was answered. */
   wrote(seconds: number): void {
     this.writes++;

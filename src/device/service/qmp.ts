@@ -60,6 +60,8 @@ class Monitor {
     await this.execute('stop');
     // A machine that stood already tells of no stop.
     this.stopped = true;
+    // To wait for it keeps nobody from ending.
+    this.socket.unref();
   }
 
   private async execute(command: string): Promise<void> {

@@ -235,6 +235,20 @@ test('when the disk fails the machine is stopped, and the record is tried again 
   assert.match(String((await until('pause-failed', 2))['error']), /ENOENT/);
 });
 
+test('a stop tells of machines that stand still: what they wait for is lost', async (t) => {
+  const qmp = mkdtempSync(join(tmpdir(), 'exhume-qmp-'));
+  t.after(() => rmSync(qmp, { recursive: true }));
+  await QmpMonitor.listen(t, join(qmp, 'a.qmp'));
+  const { dir, service, socket, until } = await setup(t, { guest: ['a'], onDiskError: 'pause', qmp });
+  const { driver } = await startMachine(t, socket('a'));
+  rmSync(join(dir, 'records/a'), { recursive: true });
+  const write = driver.write(WRITE, PANIC);
+  await until('paused');
+  await Promise.all([assert.rejects(write, /closed the connection/), service.stop()]);
+  const { level, paused } = await until('stopping');
+  assert.deepEqual([level, paused], ['error', ['a']]);
+});
+
 test('systemd is told: ready, reloading, stopping', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'exhume-notify-'));
   t.after(() => rmSync(dir, { recursive: true }));

@@ -125,7 +125,7 @@ export class DeviceService {
   private async end(): Promise<void> {
     this.watcher?.close();
     clearTimeout(this.settling);
-    this.log({ event: 'stopping' });
+    this.log({ event: 'stopping', paused: this.counters.standing });
     await this.notifier.stopping();
     for (const { served } of this.guests.values()) void served.retire();
     const finished = await this.store.end(STOP_PATIENCE);

@@ -87,6 +87,13 @@ test('a guest reads back what it wrote, also after a restart, and erases it whet
   assert.deepEqual(recordNames(at), ['dmesg-2']);
 });
 
+test("a directory that an operator made for a guest becomes the store's own", () => {
+  const at = place();
+  mkdirSync(join(at, 'web'), { recursive: true, mode: 0o755 });
+  assert.deepEqual(write(open(at)), { id: 1 });
+  assert.equal(statSync(join(at, 'web')).mode & 0o777, 0o700);
+});
+
 test('an id is never given twice: not after erasing the last one, nor after a restart', () => {
   const at = place();
   const store = open(at);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync } from 'node:fs';
+import { accessSync, chmodSync, constants, lstatSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ExhumeError, isExhumeError } from '../../bytes/errors.js';
 import { outputError } from '../../bytes/node/output-error.js';
@@ -95,8 +95,14 @@ export class HostStore {
     checkSettings(settings);
     makeDirectory(directory);
     const store = new HostStore(directory, settings, { ...SYSTEM, ...host });
-    // Every guest that was ever there counts for the quota of all.
-    for (const name of guestsIn(directory)) store.guest(name);
+    // Every guest that was ever there counts for the quota of all; not what is not the store's.
+    for (const name of guestsIn(directory)) {
+      try {
+        store.guest(name);
+      } catch (error) {
+        refusal(error);
+      }
+    }
     return store;
   }
 
@@ -110,6 +116,7 @@ export class HostStore {
     checkGuestName(name);
     const directory = join(this.directory, name);
     makeDirectory(directory);
+    makeOwn(directory);
     const guest = new GuestStore(name, directory, policyOf(this.settings, name), this.host, () => this.others(name));
     this.guests.set(name, guest);
     return guest;
@@ -166,8 +173,20 @@ function makeDirectory(directory: string): void {
   }
 }
 
+/** A guest's directory is for the store alone, whoever made it. Throws EXH_IO where it is somebody else's. */
+function makeOwn(directory: string): void {
+  try {
+    if (lstatSync(directory).mode & 0o077) chmodSync(directory, 0o700);
+    accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw outputError(directory, 'write to', error);
+  }
+}
+
 interface KeptFile extends RecordFile {
   readonly time: RecordTime;
+  /** Which dump of its boot it is part of, where that is known. */
+  count: number | undefined;
 }
 
 /** One guest's records on the disk. Ids are given in order and never twice, also when records or the process went away. */
@@ -187,7 +206,10 @@ export class GuestStore implements RecordStore {
     private readonly others: () => number,
   ) {
     for (const file of namesIn(directory)) if (LEFT_OVER.test(file)) remove(join(directory, file));
-    this.kept = ownRecords(directory).map((file) => ({ ...file, time: descriptionOf(file)?.time ?? file.modified }));
+    this.kept = ownRecords(directory).map((file) => {
+      const told = descriptionOf(file);
+      return { ...file, time: told?.time ?? file.modified, count: told?.count };
+    });
     this.lastId = Math.max(Number(lastIdNoted(directory)), Number(this.kept.at(-1)?.id ?? 0));
     this.rate = new RateLimit(policy.burstBytes, policy.bytesPerSecond, host.steady);
     this.mend();
@@ -310,7 +332,7 @@ export class GuestStore implements RecordStore {
     writeWhole(path, data);
     const stored = recordFile(this.directory, file);
     if (stored === undefined) throw new ExhumeError('EXH_IO', `${path} is gone`, { file: path });
-    const kept = { ...stored, time };
+    const kept = { ...stored, time, count: undefined };
     this.kept.push(kept);
     return kept;
   }
@@ -319,6 +341,7 @@ export class GuestStore implements RecordStore {
     const { file, time } = kept;
     const boot = this.boot === 'next' ? undefined : this.boot;
     const record = readRecord(kept, { file, guest: this.name, time, boot, bytes: data });
+    kept.count = record.header?.count;
     const sha256 = createHash('sha256').update(data).digest('hex');
     const description = describeRecord({ ...record, guest: this.name, time }, sha256);
     const json = new TextEncoder().encode(`${JSON.stringify(description, null, 2)}\n`);
@@ -358,12 +381,11 @@ export class GuestStore implements RecordStore {
     if (!this.kept.includes(file)) return undefined;
     try {
       const data = recordBytes(file);
-      const { header } = readRecord(file, { file: file.file, guest: this.name, time: file.time, bytes: data });
-      const { compressed, time } = file;
+      const { compressed, time, count = 0 } = file;
       return {
         type: typeOnWire(file.type),
         id: Number(file.id),
-        count: header?.count ?? 0,
+        count,
         compressed,
         time,
         data,
