@@ -129,7 +129,9 @@ async function fixed(input: OpenedInput, output: string, options: ConvertCommand
   const { container, shared, bytes } = input;
   const useless = ABOUT_PAGES.find((name) => options[name] !== undefined);
   const [file, ...others] = shared.files;
-  if (useless !== undefined || file === undefined || others.length > 0 || output === PIPE || input.piped) {
+  const { format } = container;
+  const several = file === undefined || others.length > 0;
+  if (useless !== undefined || several || output === PIPE || input.piped || format === 'guest') {
     throw new ExhumeError('EXH_USAGE', '--fix-only copies one file to another as it is: only its header changes', {
       hint: 'without --fix-only all can be changed',
     });
@@ -142,7 +144,7 @@ async function fixed(input: OpenedInput, output: string, options: ConvertCommand
   const { described: pages, written, excluded, lost } = inputPages(container.memory);
   const model = buildConvert(subject, bytes, described, {
     dryRun: false,
-    format: container.format,
+    format,
     compression: container.compression,
     files: [{ name: output, bytes: statSync(output).size }],
     pageSize: container.memory.pageSize,

@@ -4,8 +4,8 @@ import type { DecodedStruct } from '../bytes/struct-table.js';
 import type { CompressionMethod } from '../codecs/codec.js';
 import type { PhysicalMemory } from './memory.js';
 
-/** What kind of file it is, by its own structure. */
-export type ContainerFormat = 'elf' | 'kdump' | 'raw';
+/** What kind of file it is, by its own structure; `guest` is no file: a machine found in another one's memory. */
+export type ContainerFormat = 'elf' | 'kdump' | 'raw' | 'guest';
 
 /** An ELF note as it stands in the file. */
 export interface Note {

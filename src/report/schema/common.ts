@@ -61,7 +61,13 @@ export const FileSchema = Type.Object(
   {
     names: Type.Array(Type.String(), { description: 'The files, in the order in which they were given' }),
     bytes: Count('Their sizes together; 0 for the memory of a running kernel'),
-    format: Type.Union([Type.Literal('elf'), Type.Literal('kdump'), Type.Literal('raw'), Type.Literal('pstore')]),
+    format: Type.Union([
+      Type.Literal('elf'),
+      Type.Literal('kdump'),
+      Type.Literal('raw'),
+      Type.Literal('guest'),
+      Type.Literal('pstore'),
+    ]),
     description: Text('The format in words'),
     flattened: Type.Boolean({ description: "It is makedumpfile's flattened form around that format" }),
     live: Type.Boolean({ description: 'It is the memory of a running kernel, which changed while it was read' }),
