@@ -24,7 +24,7 @@ import { keptPages } from '../report/keep.js';
 import { openSubject, requireKernel, requireMachine } from '../report/subject.js';
 import { convertText } from '../report/text/convert.js';
 import type { ConvertCommandOptions } from './commands/convert.js';
-import { openingOf, openSources } from './open.js';
+import { openingOf, openSources, within } from './open.js';
 import { progressTeller } from './progress.js';
 import type { Answer, Session } from './session.js';
 import { EXIT } from './status.js';
@@ -59,7 +59,7 @@ async function converted(session: Session, files: readonly string[], options: Co
   let crew: Crew | undefined;
   try {
     const { signal } = interruption;
-    const input = await openInput(inputs, output, options, progress.listener, signal);
+    const input = guestOf(await openInput(inputs, output, options, progress.listener, signal), options);
     const { container } = input;
     pageSize = container.memory.pageSize;
     if (options.reassemble && container.files.length < 2) {
@@ -123,6 +123,13 @@ const ABOUT_PAGES = [
   'split',
   'reassemble',
 ] as const;
+
+/** The input as it is, or the guest in it that the options name. */
+function guestOf(input: OpenedInput, options: ConvertCommandOptions): OpenedInput {
+  const { guest } = options;
+  if (guest === undefined) return input;
+  return { ...input, container: within(input.container, options), shared: { ...input.shared, guest } };
+}
 
 /** `--fix-only`: a copy with another header. */
 async function fixed(input: OpenedInput, output: string, options: ConvertCommandOptions): Promise<Answer> {
@@ -229,9 +236,12 @@ function methodOf(
 
 /** Starting a thread takes as long as packing some MiB. */
 const BYTES_PER_JOB = 32 * 1024 * 1024;
+/** For a guest it has to be found once more by every thread. */
+const GUEST_BYTES_PER_JOB = 512 * 1024 * 1024;
 
 function jobsFor(container: Container): number {
-  const worth = Math.ceil(container.memory.presentBytes() / BYTES_PER_JOB);
+  const unit = container.format === 'guest' ? GUEST_BYTES_PER_JOB : BYTES_PER_JOB;
+  const worth = Math.ceil(container.memory.presentBytes() / unit);
   return Math.max(1, Math.min(availableParallelism(), worth));
 }
 

@@ -5,6 +5,7 @@ import type { Evidence, Kernel } from '../kernel/kernel.js';
 import type { Machine } from '../machine/machine.js';
 import type { Guest, GuestParts } from './guest.js';
 import { makeGuests } from './guest-container.js';
+import { findKvmGuests } from './kvm/find.js';
 
 /** What guests are looked for in: a dump, opened as far as it can be. */
 export interface Host {
@@ -28,7 +29,7 @@ export interface Finder {
 }
 
 /** In the order in which they are tried: the first that finds guests has the word. */
-const FINDERS: readonly Finder[] = [];
+const FINDERS: readonly Finder[] = [{ name: "KVM's structures", find: findKvmGuests }];
 
 /** The guests in a machine's memory, and how they were looked for. */
 export interface GuestSearch {

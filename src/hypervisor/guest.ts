@@ -37,6 +37,8 @@ export interface GuestCpu {
   readonly source: string;
   /** Why they may be older than the guest's memory, in words; undefined: they are not. */
   readonly stale?: string;
+  /** What its own guest ran on it, where it was in one: its hypervisor's structures may not have that yet. */
+  readonly nested?: GuestRegisters;
   readonly damage: readonly Damage[];
 }
 
@@ -63,6 +65,33 @@ export interface Refusal {
 /** How a guest was found. */
 export type GuestOrigin = 'kvm structures' | 'control structures' | 'QEMU process';
 
+/** What became of a guest's pages, in numbers of them. */
+export interface MemorySurvey {
+  readonly described: number;
+  /** They can be read; those never touched and those in swap are counted, too. */
+  readonly present: number;
+  /** Never touched, or given back by a balloon: zeros. */
+  readonly untouched: number;
+  /** In the host's swap, and read from there. */
+  readonly swapped: number;
+  readonly excluded: number;
+  readonly lost: number;
+  /** The nested page table, that the processor walked, against the memory slots; undefined where there is none. */
+  readonly nested: NestedComparison | undefined;
+}
+
+export interface NestedComparison {
+  readonly kind: 'NPT' | 'EPT';
+  /** Pages that both have, at the same place in the host's memory. */
+  readonly same: number;
+  /** Pages that both have, at different places. */
+  readonly different: number;
+  /** Pages that the nested table has, and the slots have not. */
+  readonly nestedOnly: number;
+  /** The other way round: ordinary, as KVM drops entries whenever it likes. */
+  readonly slotsOnly: number;
+}
+
 /** All that is known of a machine inside another one. Memory that cannot be had is in it as such, never as zeros. */
 export interface GuestParts {
   /** Unique among its siblings; the process's `-name`, or `guest0` and so on. */
@@ -71,6 +100,8 @@ export interface GuestParts {
   readonly process?: GuestProcess;
   readonly cpus: readonly GuestCpu[];
   readonly memory: PhysicalMemory;
+  /** Looks at all of the memory's pages, which is why it is not done at once. */
+  readonly survey?: () => MemorySurvey;
   readonly refused?: Refusal;
   readonly evidence: readonly Evidence[];
   readonly damage: readonly Damage[];

@@ -7,6 +7,7 @@ import { SignatureDocumentSchema } from './diagnosis.js';
 import { DisSchema } from './dis.js';
 import { ErrorSchema } from './error.js';
 import { FilesSchema } from './files.js';
+import { GuestsSchema } from './guests.js';
 import { InfoSchema } from './info.js';
 import { IpcsSchema } from './ipcs.js';
 import { IrqSchema } from './irq.js';
@@ -55,6 +56,7 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   bt: BtSchema,
   kmem: KmemSchema,
   convert: ConvertSchema,
+  guests: GuestsSchema,
   net: NetSchema,
   vm: VmSchema,
   swap: SwapSchema,
