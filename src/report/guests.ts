@@ -5,7 +5,7 @@ import type { Guest, GuestCpu, GuestProcess } from '../hypervisor/guest.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { absence, isAbsence } from './absence.js';
 import type { Absence } from './schema/common.js';
-import type { GuestCpuReport, GuestReport, GuestsReport } from './schema/guests.js';
+import type { GuestCpuReport, GuestLine, GuestReport, GuestsReport } from './schema/guests.js';
 import { openSubject, type Subject } from './subject.js';
 import { damageOf, evidenceReport, hexOrNull, kernelSummaries, symbolOf } from './words.js';
 
@@ -35,6 +35,18 @@ export function buildGuests(subject: Subject, { pages }: GuestsOptions = {}): Gu
     guests,
     evidence: search.evidence.map(evidenceReport),
     damage,
+  };
+}
+
+/** A guest in one line, for the report of its host. */
+export function guestLine({ index, name, process, cpus, memory, refused }: Guest): GuestLine {
+  return {
+    index,
+    name,
+    pid: process?.pid ?? null,
+    cpus: cpus.length,
+    memoryBytes: memory.describedBytes(),
+    refused: refused?.reason ?? null,
   };
 }
 

@@ -85,6 +85,19 @@ export const GuestSchema = Type.Object(
 );
 export type GuestReport = Static<typeof GuestSchema>;
 
+export const GuestLineSchema = Type.Object(
+  {
+    index: Count('For --guest INDEX'),
+    name: Text('For --guest NAME'),
+    pid: nullable(Type.Integer(), 'The process that ran it'),
+    cpus: Count('Its CPUs'),
+    memoryBytes: Count('RAM that it has, in bytes'),
+    refused: nullable(Type.String(), 'Why nothing of it can be read'),
+  },
+  { description: 'A virtual machine that it ran; in full: exhume guests' },
+);
+export type GuestLine = Static<typeof GuestLineSchema>;
+
 export const GuestsSchema = document('exhume-guests/1', 'The machines inside (exhume guests --json)', {
   guests: Type.Array(GuestSchema),
   evidence: Type.Array(EvidenceSchema, { description: 'How they were looked for' }),
