@@ -4,6 +4,7 @@ import type { Container } from '../dump/container.js';
 import { openDumpSources } from '../dump/node.js';
 import type { OpenOptions } from '../dump/open.js';
 import { parseRanges } from '../dump/raw.js';
+import { OPENERS } from '../hypervisor/openers.js';
 import { selectGuest } from '../hypervisor/select.js';
 import { openSubject } from '../report/subject.js';
 import type { OpenFile, SharedOptions } from './session.js';
@@ -34,7 +35,7 @@ type Opening = Pick<OpenOptions, 'format' | 'ranges'>;
 export function openSources(files: readonly string[], options: SharedOptions): OpenSources {
   const opening = openingOf(options);
   try {
-    return { ...openDumpSources(files, opening), opening };
+    return { ...openDumpSources(files, { ...opening, openers: OPENERS }), opening };
   } catch (error) {
     const hint = hintFor(error);
     if (hint === undefined || !(error instanceof ExhumeError)) throw error;

@@ -25,7 +25,10 @@ export function makeGuests(parts: readonly GuestParts[], host: Container): Guest
  * A guest as a dump: its memory, and notes as QEMU's `dump-guest-memory` writes them: an NT_PRSTATUS for each CPU,
  * then a QEMU note for each. Throws where the guest is refused.
  */
-export function guestContainer(guest: GuestParts, host: Container): Container {
+export function guestContainer(
+  guest: GuestParts,
+  host: Pick<Container, 'description' | 'files' | 'incomplete'>,
+): Container {
   const { name, cpus, refused, memory, damage } = guest;
   if (refused !== undefined) {
     throw new ExhumeError(refused.code, `the guest ${name}: ${refused.reason}`, {

@@ -157,6 +157,7 @@ function fileReport({ reason, count, parts, missing }: Dump): FileReport {
     writer: 'kernel',
     wordBits: null,
     littleEndian: null,
+    process: null,
     incomplete: missing.length > 0,
   };
 }

@@ -7,6 +7,7 @@ import { readMemoryAreas } from '../../kernel/memory/address-space.js';
 import { readArguments } from '../../kernel/tasks/arguments.js';
 import type { Task } from '../../kernel/tasks/task.js';
 import type { Struct } from '../../kernel/types/struct.js';
+import { guestNameOf, optionOf } from '../command-line.js';
 import type { GuestProcess } from '../guest.js';
 import { filePages } from './file-pages.js';
 import { ProcessAreas } from './process-areas.js';
@@ -55,25 +56,7 @@ function describe(view: KernelView, leader: Task, damage: Damage[]): GuestProces
     pid: leader.tgid,
     comm: leader.comm,
     commandLine,
-    name: guestName(optionOf(commandLine, 'name')),
+    name: guestNameOf(commandLine),
     uuid: optionOf(commandLine, 'uuid'),
   };
-}
-
-/** The value of an option, as QEMU takes them: `-name X`, `--name X`. */
-function optionOf(commandLine: readonly string[], option: string): string | undefined {
-  const at = commandLine.findIndex((word) => word === `-${option}` || word === `--${option}`);
-  return at < 0 ? undefined : commandLine[at + 1];
-}
-
-/** `-name guest=NAME,debug-threads=on`, or `-name NAME,…`; a comma in it is doubled (QEMU's QemuOpts). */
-function guestName(value: string | undefined): string | undefined {
-  if (value === undefined) return undefined;
-  const parts = value
-    .replaceAll(',,', '\0')
-    .split(',')
-    .map((part) => part.replaceAll('\0', ','));
-  const named = parts.find((part) => part.startsWith('guest='))?.slice('guest='.length);
-  const name = named ?? (parts[0]?.includes('=') ? undefined : parts[0]);
-  return name === '' ? undefined : name;
 }
