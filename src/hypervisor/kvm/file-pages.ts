@@ -41,6 +41,14 @@ export class FileCache {
     return Number.isNaN(page) ? undefined : page;
   }
 
+  /** Holds it what belongs there, or is that still to be read? */
+  isUptodate(frame: number): boolean {
+    const bit = this.view.types.enumerator('PG_uptodate');
+    if (bit === undefined) return false;
+    const flags = this.view.memory.u64(this.pages + BigInt(frame * this.layout.size));
+    return ((flags >> bit) & 1n) === 1n;
+  }
+
   private read(mapping: bigint, first: number): Float64Array {
     const { view } = this;
     const pages = new Float64Array(BLOCK).fill(Number.NaN);

@@ -25,7 +25,7 @@ export interface SlotRange {
 }
 
 /** Pages that are in the host's swap. */
-export interface SwappedPages {
+export interface SwapReader {
   read(type: number, offset: number): Uint8Array | MissingState;
 }
 
@@ -62,7 +62,7 @@ export class SlotMemory extends PhysicalMemory {
   constructor(
     readonly host: PhysicalMemory,
     private readonly slots: readonly SlotRange[],
-    private readonly swap: SwappedPages,
+    private readonly swap: SwapReader,
   ) {
     super();
     this.firsts = Float64Array.from(slots, ({ first }) => first);
@@ -138,14 +138,15 @@ export class SlotMemory extends PhysicalMemory {
       counts.described += pages;
       this.runs(first, pages, (at, _, count) => {
         if (at === PAGE.untouched) counts.untouched += count;
-        if (isSwapped(at) && this.stateOf(at) === PRESENT) counts.swapped += count;
         for (let done = 0; done < count; done += states.length) {
           const part = states.subarray(0, Math.min(count - done, states.length));
           if (at >= 0) this.host.states(at + done, part);
           else part.fill(this.stateOf(at));
           for (const state of part) {
-            if (state === PRESENT) counts.present++;
-            else if (state === EXCLUDED) counts.excluded++;
+            if (state === PRESENT) {
+              counts.present++;
+              if (isSwapped(at)) counts.swapped++;
+            } else if (state === EXCLUDED) counts.excluded++;
             else if (state === LOST) counts.lost++;
           }
         }

@@ -8,6 +8,7 @@ import type { Struct } from '../../kernel/types/struct.js';
 import type { Cpu } from '../../machine/machine.js';
 import { NestedMemory } from '../control/nested-memory.js';
 import type { GuestCpu, GuestParts, Refusal } from '../guest.js';
+import { HostSwap } from './host-swap.js';
 import { cpuInGuest } from './on-cpu.js';
 import { PrivatePages } from './private-pages.js';
 import { readVmProcess, type VmProcess } from './process.js';
@@ -15,7 +16,6 @@ import { readVcpuRegisters, type VcpuRegisters } from './registers.js';
 import { SlotMemory, type SlotRange } from './slot-memory.js';
 import { type MemorySlot, readSlots } from './slots.js';
 import { filteredOut, survey } from './survey.js';
-import { NoSwap } from './swapped-pages.js';
 import { readVcpus, type Vcpu } from './vcpus.js';
 
 /** A guest may have more memory than its host, but not so many times more: slots that claim to are not followed. */
@@ -43,7 +43,7 @@ export function readVm(surroundings: VmSurroundings, kvm: Struct, index: number)
   const root = registers.find(({ nestedRoot }) => nestedRoot !== undefined)?.nestedRoot;
   const nested = root && new NestedMemory(view.memory.physical, root.root, root.kind, { levels: root.levels });
   const slots = slotMemory(view, kvm, process, damage, evidence);
-  const memory = slots ?? nested ?? new SlotMemory(view.memory.physical, [], new NoSwap());
+  const memory = slots ?? nested ?? new SlotMemory(view.memory.physical, [], new HostSwap(view));
   if (slots === undefined && nested !== undefined) {
     const method = `the ${nested.kind} at 0x${nested.root.toString(16)}`;
     evidence.push({ question: 'memory', method, answer: 'used', accepted: true });
@@ -98,7 +98,7 @@ function slotMemory(
   }
   const pages = ranges.reduce((sum, range) => sum + range.pages, 0);
   evidence.push({ question: 'memory', method, answer: `${ranges.length} slots, ${pages} pages`, accepted: true });
-  return new SlotMemory(physical, ranges, new NoSwap());
+  return new SlotMemory(physical, ranges, new HostSwap(view));
 }
 
 function rangeOf(view: KernelView, kvm: Struct, slot: MemorySlot, { pages }: VmProcess): SlotRange {
