@@ -18,12 +18,14 @@ import type { ProgressListener } from '../convert/progress.js';
 import { scrubUser } from '../convert/scrub.js';
 import { inputPages } from '../convert/selection.js';
 import type { Container } from '../dump/container.js';
+import { withNotes } from '../hypervisor/control/stated.js';
 import { isAbsence } from '../report/absence.js';
 import { buildConvert } from '../report/convert.js';
 import { keptPages } from '../report/keep.js';
 import { openSubject, requireKernel, requireMachine } from '../report/subject.js';
 import { convertText } from '../report/text/convert.js';
 import type { ConvertCommandOptions } from './commands/convert.js';
+import { notesFromFile } from './control.js';
 import { openingOf, openSources, within } from './open.js';
 import { progressTeller } from './progress.js';
 import type { Answer, Session } from './session.js';
@@ -76,7 +78,7 @@ async function converted(session: Session, files: readonly string[], options: Co
     const level = levelOf(options) | (scrub?.classes ?? 0);
     requireMachine(subject);
     const kernel = isAbsence(subject.kernel) ? undefined : subject.kernel;
-    const described = describeDump(container, kernel, level);
+    const described = describeDump(withAddedNote(container, options.addNote), kernel, level);
     const outcome = await convert({
       memory: container.memory,
       verify: container.format === 'kdump' && (container.incomplete || output === PIPE),
@@ -120,6 +122,7 @@ const ABOUT_PAGES = [
   'keep',
   'scrub',
   'dryRun',
+  'addNote',
   'split',
   'reassemble',
 ] as const;
@@ -130,6 +133,21 @@ function guestOf(input: OpenedInput, options: ConvertCommandOptions): OpenedInpu
   if (guest === undefined) return input;
   return { ...input, container: within(input.container, options), shared: { ...input.shared, guest } };
 }
+
+/** `--add-note`: the dump with the notes of a file. Throws EXH_USAGE for notes that a conversion makes itself. */
+function withAddedNote(container: Container, path: string | undefined): Container {
+  if (path === undefined) return container;
+  const notes = notesFromFile(path);
+  const own = notes.find(({ name }) => OWN_NOTES.has(name));
+  if (own !== undefined) {
+    throw new ExhumeError('EXH_USAGE', `${path}: a note called ${own.name} is made by convert itself`, {
+      hint: '--add-note is for others, such as VMCSINFO',
+    });
+  }
+  return withNotes(container, notes);
+}
+
+const OWN_NOTES = new Set(['CORE', 'QEMU', 'VMCOREINFO']);
 
 /** `--fix-only`: a copy with another header. */
 async function fixed(input: OpenedInput, output: string, options: ConvertCommandOptions): Promise<Answer> {

@@ -3,6 +3,7 @@ import { damageOf } from '../bytes/errors.js';
 import type { Container } from '../dump/container.js';
 import type { Evidence, Kernel } from '../kernel/kernel.js';
 import type { Machine } from '../machine/machine.js';
+import { findControlGuests } from './control/find.js';
 import type { Guest, GuestParts } from './guest.js';
 import { makeGuests } from './guest-container.js';
 import { findKvmGuests } from './kvm/find.js';
@@ -25,11 +26,19 @@ export interface Findings {
 /** A way of looking for guests. It gives undefined where there is nothing for it to look at. */
 export interface Finder {
   readonly name: string;
+  /** It reads all of the memory: not for who only wonders whether there are guests. */
+  readonly readsAll?: boolean;
   find(host: Host): Findings | undefined;
 }
 
 /** In the order in which they are tried: the first that finds guests has the word. */
-const FINDERS: readonly Finder[] = [{ name: "KVM's structures", find: findKvmGuests }];
+const FINDERS: readonly Finder[] = [
+  { name: "KVM's structures", find: findKvmGuests },
+  { name: 'control structures', find: findControlGuests, readsAll: true },
+];
+
+/** Those that cost little. */
+export const QUICK_FINDERS: readonly Finder[] = FINDERS.filter(({ readsAll }) => readsAll !== true);
 
 /** The guests in a machine's memory, and how they were looked for. */
 export interface GuestSearch {

@@ -1,6 +1,6 @@
 import { hex } from '../bytes/address.js';
 import { type Damage, isExhumeError } from '../bytes/errors.js';
-import { findGuests, type GuestSearch } from '../hypervisor/find.js';
+import { findGuests, type GuestSearch, type Host, QUICK_FINDERS } from '../hypervisor/find.js';
 import type { Guest, GuestCpu, GuestProcess } from '../hypervisor/guest.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { absence, isAbsence } from './absence.js';
@@ -14,13 +14,22 @@ export interface GuestsOptions {
   readonly pages?: boolean | undefined;
 }
 
-/** The guests in what a command looks at. */
-export function guestsOf({ container, machine, kernel }: Subject): GuestSearch {
-  return findGuests({
+/** The guests in what a command looks at, by all means. */
+export function guestsOf(subject: Subject): GuestSearch {
+  return findGuests(hostOf(subject));
+}
+
+/** The same, without a search through all of the memory. */
+export function guestsAtHand(subject: Subject): GuestSearch {
+  return findGuests(hostOf(subject), QUICK_FINDERS);
+}
+
+function hostOf({ container, machine, kernel }: Subject): Host {
+  return {
     container,
     machine: isAbsence(machine) ? undefined : machine,
     kernel: isAbsence(kernel) ? undefined : kernel,
-  });
+  };
 }
 
 /** The machines inside a machine: who ran them, what they run, where their CPUs were. */

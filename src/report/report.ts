@@ -8,7 +8,7 @@ import { blockedTasks, cpuStacks, framesOfStack } from './cpu-stacks.js';
 import { cpuReports } from './cpus.js';
 import { type Crash, crashOf } from './crash.js';
 import { fileReport } from './file.js';
-import { guestLine, guestsOf } from './guests.js';
+import { guestLine, guestsAtHand } from './guests.js';
 import { hangOf } from './hang.js';
 import { headlineOf } from './headline.js';
 import { Inside } from './inside.js';
@@ -50,7 +50,7 @@ export function buildReport(subject: Subject, options: ReportOptions): Report {
     cpus: isAbsence(machine) ? machine : cpuReports(subject, machine, died),
     log: isAbsence(log) ? log : logSection(log, options, crash),
   };
-  const guests = guestsOf(subject);
+  const guests = guestsAtHand(subject);
   // Last, since reading may find more of it.
   const file = fileReport(subject, options.bytes);
   const found = [...(isAbsence(log) ? [] : log.damage), ...(inside?.damage ?? []), ...guests.damage];

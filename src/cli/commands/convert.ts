@@ -21,6 +21,7 @@ export interface ConversionOptions {
 
 export interface ConvertCommandOptions extends SharedOptions, ConversionOptions {
   readonly fixOnly?: boolean;
+  readonly addNote?: string;
   readonly reassemble?: boolean;
 }
 
@@ -38,6 +39,7 @@ export function defineConvert(program: Command, session: Session): void {
     )
     .argument('<file...>', 'a dump (all files of a split one), then the file to write; - is standard input and output')
     .option('--fix-only', 'copy the dump and make its header right; pages stay as they are')
+    .option('--add-note <file>', 'put the ELF note in this file (a VMCSINFO note, or its text) into the dump')
     .option('--reassemble', 'the files are a split dump: make one file of them');
   addConversionOptions(command);
   command.action(async (files: string[]) => {

@@ -7,6 +7,7 @@ import type { Task } from '../../kernel/tasks/task.js';
 import type { Struct } from '../../kernel/types/struct.js';
 import type { Cpu } from '../../machine/machine.js';
 import { NestedMemory } from '../control/nested-memory.js';
+import type { VmcsLayout } from '../control/vmcs-layout.js';
 import type { GuestCpu, GuestParts, Refusal } from '../guest.js';
 import { HostSwap } from './host-swap.js';
 import { cpuInGuest } from './on-cpu.js';
@@ -27,11 +28,13 @@ export interface VmSurroundings {
   readonly tasks: () => readonly Task[];
   /** CPUs whose registers in the dump are not the host's. */
   readonly strangers: readonly Cpu[];
+  /** Layouts of VMCSs that the dump states. */
+  readonly layouts: readonly VmcsLayout[];
 }
 
 /** Reads a virtual machine: its `struct kvm`, the process that ran it, its memory and its CPUs. */
 export function readVm(surroundings: VmSurroundings, kvm: Struct, index: number): GuestParts {
-  const { view, tasks } = surroundings;
+  const { view, tasks, layouts } = surroundings;
   const damage: Damage[] = [];
   const evidence: Evidence[] = [];
   const process = attempt(damage, 'process', () => {
@@ -39,7 +42,7 @@ export function readVm(surroundings: VmSurroundings, kvm: Struct, index: number)
     return mm && readVmProcess(view, mm, tasks(), damage);
   });
   const vcpus = readVcpus(view, kvm, damage);
-  const registers = vcpus.map((vcpu) => readVcpuRegisters(view, vcpu, [], damage));
+  const registers = vcpus.map((vcpu) => readVcpuRegisters(view, vcpu, layouts, damage));
   const root = registers.find(({ nestedRoot }) => nestedRoot !== undefined)?.nestedRoot;
   const nested = root && new NestedMemory(view.memory.physical, root.root, root.kind, { levels: root.levels });
   const slots = slotMemory(view, kvm, process, damage, evidence);

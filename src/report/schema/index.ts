@@ -1,5 +1,6 @@
 import type { TSchema } from 'typebox';
 import { BtSchema } from './bt.js';
+import { ControlSchema } from './control.js';
 import { ConvertSchema } from './convert.js';
 import { RegsSchema } from './cpu.js';
 import { DevSchema } from './dev.js';
@@ -57,6 +58,7 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   kmem: KmemSchema,
   convert: ConvertSchema,
   guests: GuestsSchema,
+  control: ControlSchema,
   net: NetSchema,
   vm: VmSchema,
   swap: SwapSchema,
