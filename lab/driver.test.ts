@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { VMCS_FIELDS } from '../src/hypervisor/control/vmcs-fields.js';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const source = read('drivers/virtio-pstore/virtio_pstore.c');
@@ -19,8 +20,18 @@ test("every parameter of the driver is documented, with the driver's default", (
   }
 });
 
-test('DKMS knows the driver by the version of exhume', () => {
-  const { version } = JSON.parse(read('package.json'));
-  assert.match(read('drivers/virtio-pstore/dkms.conf'), new RegExp(`^PACKAGE_VERSION="${version}"$`, 'm'));
-  assert.match(readme, new RegExp(`^ +dkms install virtio-pstore/${version}$`, 'm'));
+for (const driver of ['virtio-pstore', 'vmcsinfo']) {
+  test(`DKMS knows ${driver} by the version of exhume`, () => {
+    const { version } = JSON.parse(read('package.json'));
+    assert.match(read(`drivers/${driver}/dkms.conf`), new RegExp(`^PACKAGE_NAME="${driver}"$`, 'm'));
+    assert.match(read(`drivers/${driver}/dkms.conf`), new RegExp(`^PACKAGE_VERSION="${version}"$`, 'm'));
+    assert.match(read(`drivers/${driver}/README.md`), new RegExp(`^ +dkms install ${driver}/${version}$`, 'm'));
+  });
+}
+
+test('the module asks for every field that exhume knows, under the same name', () => {
+  const fields = [...read('drivers/vmcsinfo/fields.h').matchAll(/^\tFIELD\(0x([0-9a-f]{4}), (\w+)\),$/gm)];
+  const asked = new Map(fields.map(([, encoding = '', name]) => [Number.parseInt(encoding, 16), name]));
+  assert.equal(asked.size, fields.length);
+  assert.deepEqual([...asked].sort(), VMCS_FIELDS.map(({ encoding, name }) => [encoding, name]).sort());
 });

@@ -12,15 +12,18 @@ import { LabError, run, say } from './shell.js';
 
 // From dist/lab as from lab.
 const SOURCES = fileURLToPath(new URL('../../lab/guest/', import.meta.url));
-const DRIVER_SOURCES = fileURLToPath(new URL('../../drivers/virtio-pstore/', import.meta.url));
+const DRIVERS = fileURLToPath(new URL('../../drivers/', import.meta.url));
 const MODULE = 'exhume_lab_crash';
 const PROGRAM = 'exhume-lab-user';
 const SECRETS = 'exhume-lab-secrets';
 const DRIVER = 'virtio_pstore';
 const DRIVER_FILES = ['Kbuild', 'compat.h', `${DRIVER}.c`, `${DRIVER}.h`];
+const VMCSINFO = 'vmcsinfo';
+const VMCSINFO_FILES = ['Kbuild', `${VMCSINFO}.c`, 'fields.h'];
 
 export const MODULE_FILE = `${MODULE}.ko`;
 export const DRIVER_FILE = `${DRIVER}.ko`;
+export const VMCSINFO_FILE = `${VMCSINFO}.ko`;
 
 /** Who builds for a kernel: it takes the compiler that built it, in its release's Debian. */
 const BUILDERS: Partial<Record<KernelName, 'bookworm' | 'forky'>> = { '6.1': 'bookworm', '7.2': 'forky' };
@@ -49,14 +52,25 @@ export function crashModule(name: KernelName): Uint8Array {
   });
 }
 
-/** Our driver for virtio-pstore. What the compiler says with all of the kernel's warnings fails the build. */
+/** Our driver for virtio-pstore. */
 export function pstoreDriver(name: KernelName): Uint8Array {
+  return driver(name, 'virtio-pstore', DRIVER, DRIVER_FILES);
+}
+
+/** Our module that derives the layout of VMCSs. */
+export function vmcsinfoDriver(name: KernelName): Uint8Array {
+  return driver(name, 'vmcsinfo', VMCSINFO, VMCSINFO_FILES);
+}
+
+/** A module of `drivers/`. What the compiler says with all of the kernel's warnings fails the build. */
+function driver(name: KernelName, directory: string, module: string, files: readonly string[]): Uint8Array {
+  const sources = join(DRIVERS, directory);
   const hash = createHash('sha256');
-  for (const file of DRIVER_FILES) hash.update(readFileSync(join(DRIVER_SOURCES, file)));
-  const write = (directory: string): void => {
-    for (const file of DRIVER_FILES) copyFileSync(join(DRIVER_SOURCES, file), join(directory, file));
+  for (const file of files) hash.update(readFileSync(join(sources, file)));
+  const write = (into: string): void => {
+    for (const file of files) copyFileSync(join(sources, file), join(into, file));
   };
-  return buildOnce(name, DRIVER, hash.digest('hex').slice(0, 16), write, ['W=1', 'KCFLAGS=-Werror']);
+  return buildOnce(name, module, hash.digest('hex').slice(0, 16), write, ['W=1', 'KCFLAGS=-Werror']);
 }
 
 /** A module out of the sources that `write` puts into a directory. */

@@ -1,7 +1,7 @@
 /**
  * exhume as a library, for Node and browsers: nothing here imports from `node:`. `exhume/node` opens files by name.
  *
- *     const container = openDump([new MemorySource(bytes, 'vmcore')]);
+ *     const container = openDump([new MemorySource(bytes, 'vmcore')], { openers: OPENERS });
  *     const report = buildReport(openSubject(container), { bytes: bytes.length, logLines: 20 });
  *     console.log(report.headline);
  *
@@ -29,8 +29,9 @@ export {
 export type { DecodedField, DecodedStruct, FieldValue } from './bytes/struct-table.js';
 export type { Container, ContainerFormat, HeaderFact, Note, VirtualSpan } from './dump/container.js';
 export { type MissingState, type PageState, PhysicalMemory, type PhysicalRange } from './dump/memory.js';
-export { type OpenOptions, openDump } from './dump/open.js';
+export { type Opener, type OpenOptions, openDump } from './dump/open.js';
 export type { RawRange } from './dump/raw.js';
+export { OPENERS } from './hypervisor/openers.js';
 export type { Evidence, Kernel, KernelRole } from './kernel/kernel.js';
 export type { Layouts } from './kernel/layouts.js';
 export { type CrashEvent, type CrashText, findCrash } from './kernel/log/crash-text.js';

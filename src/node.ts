@@ -7,4 +7,4 @@
  */
 
 export { FileSource } from './bytes/node.js';
-export { openDumpFiles } from './dump/node.js';
+export { openDumpFiles } from './hypervisor/node.js';

@@ -18,13 +18,15 @@ import type { ProgressListener } from '../convert/progress.js';
 import { scrubUser } from '../convert/scrub.js';
 import { inputPages } from '../convert/selection.js';
 import type { Container } from '../dump/container.js';
+import { withNotes } from '../hypervisor/control/stated.js';
 import { isAbsence } from '../report/absence.js';
 import { buildConvert } from '../report/convert.js';
 import { keptPages } from '../report/keep.js';
 import { openSubject, requireKernel, requireMachine } from '../report/subject.js';
 import { convertText } from '../report/text/convert.js';
 import type { ConvertCommandOptions } from './commands/convert.js';
-import { openingOf, openSources } from './open.js';
+import { notesFromFile } from './control.js';
+import { openingOf, openSources, within } from './open.js';
 import { progressTeller } from './progress.js';
 import type { Answer, Session } from './session.js';
 import { EXIT } from './status.js';
@@ -59,7 +61,7 @@ async function converted(session: Session, files: readonly string[], options: Co
   const interruption = new Interruption(async () => crew?.close());
   try {
     const { signal } = interruption;
-    const input = await openInput(inputs, output, options, progress.listener, signal);
+    const input = guestOf(await openInput(inputs, output, options, progress.listener, signal), options);
     const { container } = input;
     pageSize = container.memory.pageSize;
     if (options.reassemble && container.files.length < 2) {
@@ -76,7 +78,7 @@ async function converted(session: Session, files: readonly string[], options: Co
     const level = levelOf(options) | (scrub?.classes ?? 0);
     requireMachine(subject);
     const kernel = isAbsence(subject.kernel) ? undefined : subject.kernel;
-    const described = describeDump(container, kernel, level);
+    const described = describeDump(withAddedNote(container, options.addNote), kernel, level);
     const outcome = await convert({
       memory: container.memory,
       verify: container.format === 'kdump' && (container.incomplete || output === PIPE),
@@ -120,16 +122,41 @@ const ABOUT_PAGES = [
   'keep',
   'scrub',
   'dryRun',
+  'addNote',
   'split',
   'reassemble',
 ] as const;
+
+/** The input as it is, or the guest in it that the options name. */
+function guestOf(input: OpenedInput, options: ConvertCommandOptions): OpenedInput {
+  const { guest } = options;
+  if (guest === undefined) return input;
+  return { ...input, container: within(input.container, options), shared: { ...input.shared, guest } };
+}
+
+/** `--add-note`: the dump with the notes of a file. Throws EXH_USAGE for notes that a conversion makes itself. */
+function withAddedNote(container: Container, path: string | undefined): Container {
+  if (path === undefined) return container;
+  const notes = notesFromFile(path);
+  const own = notes.find(({ name }) => OWN_NOTES.has(name));
+  if (own !== undefined) {
+    throw new ExhumeError('EXH_USAGE', `${path}: a note called ${own.name} is made by convert itself`, {
+      hint: '--add-note is for others, such as VMCSINFO',
+    });
+  }
+  return withNotes(container, notes);
+}
+
+const OWN_NOTES = new Set(['CORE', 'QEMU', 'VMCOREINFO']);
 
 /** `--fix-only`: a copy with another header. */
 async function fixed(input: OpenedInput, output: string, options: ConvertCommandOptions): Promise<Answer> {
   const { container, shared, bytes } = input;
   const useless = ABOUT_PAGES.find((name) => options[name] !== undefined);
   const [file, ...others] = shared.files;
-  if (useless !== undefined || file === undefined || others.length > 0 || output === PIPE || input.piped) {
+  const { format } = container;
+  const several = file === undefined || others.length > 0;
+  if (useless !== undefined || several || output === PIPE || input.piped || format === 'guest') {
     throw new ExhumeError('EXH_USAGE', '--fix-only copies one file to another as it is: only its header changes', {
       hint: 'without --fix-only all can be changed',
     });
@@ -142,7 +169,7 @@ async function fixed(input: OpenedInput, output: string, options: ConvertCommand
   const { described: pages, written, excluded, lost } = inputPages(container.memory);
   const model = buildConvert(subject, bytes, described, {
     dryRun: false,
-    format: container.format,
+    format,
     compression: container.compression,
     files: [{ name: output, bytes: statSync(output).size }],
     pageSize: container.memory.pageSize,
@@ -227,9 +254,12 @@ function methodOf(
 
 /** Starting a thread takes as long as packing some MiB. */
 const BYTES_PER_JOB = 32 * 1024 * 1024;
+/** For a guest it has to be found once more by every thread. */
+const GUEST_BYTES_PER_JOB = 512 * 1024 * 1024;
 
 function jobsFor(container: Container): number {
-  const worth = Math.ceil(container.memory.presentBytes() / BYTES_PER_JOB);
+  const unit = container.format === 'guest' ? GUEST_BYTES_PER_JOB : BYTES_PER_JOB;
+  const worth = Math.ceil(container.memory.presentBytes() / unit);
   return Math.max(1, Math.min(availableParallelism(), worth));
 }
 

@@ -4,6 +4,8 @@ import type { Container } from '../dump/container.js';
 import { openDumpSources } from '../dump/node.js';
 import type { OpenOptions } from '../dump/open.js';
 import { parseRanges } from '../dump/raw.js';
+import { OPENERS } from '../hypervisor/openers.js';
+import { selectGuest } from '../hypervisor/select.js';
 import { openSubject } from '../report/subject.js';
 import type { OpenFile, SharedOptions } from './session.js';
 
@@ -12,7 +14,12 @@ export function openFiles(files: readonly string[], options: SharedOptions): Ope
   const { container, sources } = openSources([...files, ...(options.part ?? [])], options);
   // A running kernel's is as long as its address space, which says nothing.
   const bytes = container.live ? 0 : sources.reduce((sum, { size }) => sum + size, 0);
-  return { subject: openSubject(container, options.kernel), bytes };
+  return { subject: openSubject(within(container, options), options.kernel), bytes };
+}
+
+/** The guest that the options name, as a dump; without one the dump itself. Throws EXH_NO_GUEST. */
+export function within(container: Container, { guest }: SharedOptions): Container {
+  return guest === undefined ? container : selectGuest(container, guest).container();
 }
 
 /** The dump, the files that it is opened from, and how. */
@@ -28,7 +35,7 @@ type Opening = Pick<OpenOptions, 'format' | 'ranges'>;
 export function openSources(files: readonly string[], options: SharedOptions): OpenSources {
   const opening = openingOf(options);
   try {
-    return { ...openDumpSources(files, opening), opening };
+    return { ...openDumpSources(files, { ...opening, openers: OPENERS }), opening };
   } catch (error) {
     const hint = hintFor(error);
     if (hint === undefined || !(error instanceof ExhumeError)) throw error;

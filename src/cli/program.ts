@@ -8,6 +8,7 @@ import { defineDev } from './commands/dev.js';
 import { defineDevice } from './commands/device.js';
 import { defineDis } from './commands/dis.js';
 import { defineFiles } from './commands/files.js';
+import { defineGuests } from './commands/guests.js';
 import { defineInfo } from './commands/info.js';
 import { defineIpcs } from './commands/ipcs.js';
 import { defineIrq } from './commands/irq.js';
@@ -86,6 +87,7 @@ export function createProgram(session: Session): Command {
   defineSys(program, session);
   defineMach(program, session);
   defineConvert(program, session);
+  defineGuests(program, session);
   definePstore(program, session);
   defineDevice(program, session);
   defineShell(program, session, { createProgram, runWords });

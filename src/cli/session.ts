@@ -11,6 +11,7 @@ import { EXIT, type ExitStatus, exitStatusOf } from './status.js';
 export interface SharedOptions {
   readonly json?: boolean;
   readonly kernel?: number;
+  readonly guest?: string;
   readonly output?: string;
   readonly color?: 'auto' | 'always' | 'never';
   readonly part?: readonly string[];

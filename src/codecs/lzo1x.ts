@@ -7,7 +7,22 @@ import { codecError, type Decoder } from './codec.js';
  * followed by 0 to 3 literals; how many is in two bits of the copy, and decides what an instruction below 16 means next.
  * It ends with the bytes 11 00 00: a copy with distance 0. Format: the kernel's Documentation/staging/lzo.rst.
  */
-export const decodeLzo1x: Decoder = (compressed, into) => {
+export const decodeLzo1x: Decoder = (compressed, into) => decode(compressed, into, false);
+
+/**
+ * LZO1X as the kernel's `lzo-rle` writes it, zram's default: after the bytes 17 and 1 at its start an instruction of an
+ * otherwise useless distance is a run of zeros. A stream without them is plain LZO1X.
+ */
+export const decodeLzoRle: Decoder = (compressed, into) => {
+  const versioned = compressed.length >= 5 && compressed[0] === 17;
+  decode(versioned ? compressed.subarray(2) : compressed, into, versioned && compressed[1] === 1);
+};
+
+/** MIN_ZERO_RUN_LENGTH of lib/lzo/lzodefs.h. */
+const SHORTEST_ZEROS = 4;
+
+/** @param zeros there are runs of zeros */
+function decode(compressed: Uint8Array, into: Uint8Array, zeros: boolean): void {
   const inputEnd = compressed.length;
   const outputEnd = into.length;
   let input = 0;
@@ -43,6 +58,18 @@ export const decodeLzo1x: Decoder = (compressed, into) => {
       length = literals === 4 ? 3 : 2;
       run = instruction & 3;
     } else {
+      const operandOfZeros = (compressed[input] ?? 0) | ((compressed[input + 1] ?? 0) << 8);
+      if (zeros && (instruction & 0xf8) === 0x18 && (operandOfZeros & 0xfffc) === 0xfffc) {
+        length = ((instruction & 7) | ((compressed[input + 2] ?? 0) << 3)) + SHORTEST_ZEROS;
+        input += 3;
+        if (input > inputEnd) throw endsInside(input);
+        if (length > outputEnd - output) throw codecError('lzo1x', `more than ${outputEnd} bytes`, { offset: input });
+        into.fill(0, output, output + length);
+        output += length;
+        run = operandOfZeros & 3;
+        literals = run;
+        continue;
+      }
       const lengthBits = instruction >= 32 ? 31 : instruction >= 16 ? 7 : 15;
       length = instruction & lengthBits;
       if (length === 0) {
@@ -86,7 +113,7 @@ export const decodeLzo1x: Decoder = (compressed, into) => {
   if (output !== outputEnd) {
     throw codecError('lzo1x', `${output} bytes instead of ${outputEnd}`, { expected: outputEnd, found: output });
   }
-};
+}
 
 function endsInside(offset: number) {
   return codecError('lzo1x', 'the data ends inside an instruction', { offset });

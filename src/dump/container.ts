@@ -4,8 +4,8 @@ import type { DecodedStruct } from '../bytes/struct-table.js';
 import type { CompressionMethod } from '../codecs/codec.js';
 import type { PhysicalMemory } from './memory.js';
 
-/** What kind of file it is, by its own structure. */
-export type ContainerFormat = 'elf' | 'kdump' | 'raw';
+/** What kind of file it is, by its own structure; `guest` is no file: a machine found in another one's memory. */
+export type ContainerFormat = 'elf' | 'kdump' | 'raw' | 'guest';
 
 /** An ELF note as it stands in the file. */
 export interface Note {
@@ -35,6 +35,33 @@ export interface HeaderFact {
   readonly value: string | number | bigint;
   /** What it means, or what is wrong with it. */
   readonly note?: string;
+}
+
+/** The process whose core a dump is, and which ran a machine. */
+export interface CoredProcess {
+  readonly pid: number;
+  readonly comm: string;
+  /** Its arguments, the program first; empty where they could not be read. */
+  readonly commandLine: readonly string[];
+  /** How it ran the machine: `KVM`, `TCG`. */
+  readonly accelerator: string;
+  /** Why the CPUs' registers may be older than the memory, in words; undefined: they are not. */
+  readonly stale?: string;
+  /** What ended it; undefined: nothing, the core is of a process that went on. */
+  readonly death:
+    | {
+        /** `SIGABRT` */
+        readonly signal: string;
+        /** Who sent it, or which address was at fault; may be empty. */
+        readonly detail: string;
+        /** The number of the thread that it struck. */
+        readonly thread: number;
+        /** Where in its code: `FILE+0xOFFSET`. */
+        readonly where: string;
+        /** What it printed before it gave up. */
+        readonly messages: readonly string[];
+      }
+    | undefined;
 }
 
 /** A dump file, opened: physical memory, the CPUs' notes, and what its own header says. */
@@ -70,4 +97,6 @@ export interface Container {
   /** The same field by field with offsets and bytes, for `--raw`. */
   readonly structures: readonly DecodedStruct[];
   readonly damage: readonly Damage[];
+  /** It is the core of a process that ran the machine. */
+  readonly process?: CoredProcess;
 }

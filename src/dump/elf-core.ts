@@ -35,11 +35,11 @@ export function openElfCore(source: ByteSource, options: ElfOptions): Container 
   if (header.programHeaders === 0) throw withoutSegments(source);
   const damage = new DamageLog();
   const programHeaders = readProgramHeaders(source, header, damage);
-  const notes = readNotes(source, programHeaders.notes, header.littleEndian, damage);
+  const notes = readElfNotes(source, programHeaders.notes, header.littleEndian, damage);
   const { loads } = programHeaders;
   const derived = derivePhysical(loads, header);
   const pieces: MemoryPieces = { ...loads, physical: derived?.physical ?? loads.physical };
-  if (isProcessCore(loads, notes, derived !== undefined)) throw processCore(source);
+  if (derived === undefined && isProcessCore(loads, notes)) throw processCore(source);
 
   const cached = new CachedSource(source, options.live ? 0 : options.cacheBytes);
   const vmcoreinfo = vmcoreinfoOf(notes);
@@ -86,7 +86,8 @@ export function openElfCore(source: ByteSource, options: ElfOptions): Container 
   };
 }
 
-function readNotes(
+/** The notes of a file, up to a bound; what cannot be read is recorded as damage. */
+export function readElfNotes(
   source: ByteSource,
   segments: readonly NoteSegment[],
   littleEndian: boolean,
@@ -153,8 +154,8 @@ const NT_FILE = 0x46494c45;
 const NT_AUXV = 6;
 
 /** The kernel writes a process's memory with p_paddr 0 throughout, and its auxiliary vector or its mapped files. */
-function isProcessCore(loads: Segments, notes: readonly Note[], derived: boolean): boolean {
-  if (derived || loads.count < 2 || loads.physical.some((physical) => physical !== 0)) return false;
+export function isProcessCore(loads: Segments, notes: readonly Note[]): boolean {
+  if (loads.count < 2 || loads.physical.some((physical) => physical !== 0)) return false;
   return notes.some((note) => note.name === 'CORE' && (note.type === NT_AUXV || note.type === NT_FILE));
 }
 

@@ -20,6 +20,8 @@ export interface Segments {
   readonly fileOffset: Float64Array;
   readonly fileSize: Float64Array;
   readonly memorySize: Float64Array;
+  /** p_flags: PF_X 1, PF_W 2, PF_R 4 */
+  readonly flags: Uint32Array;
 }
 
 /** A PT_NOTE segment: where it lies in the file, in bytes. */
@@ -58,6 +60,7 @@ export function readProgramHeaders(source: ByteSource, header: ElfHeader, damage
     fileOffset: new Float64Array(count),
     fileSize: new Float64Array(count),
     memorySize: new Float64Array(count),
+    flags: new Uint32Array(count),
   };
   const notes: NoteSegment[] = [];
   let loads = 0;
@@ -85,6 +88,7 @@ export function readProgramHeaders(source: ByteSource, header: ElfHeader, damage
       columns.fileOffset[loads] = segment.p_offset;
       columns.fileSize[loads] = segment.p_filesz;
       columns.memorySize[loads] = segment.p_memsz;
+      columns.flags[loads] = segment.p_flags;
       loads++;
     }
     done += whole;
@@ -105,6 +109,7 @@ export function readProgramHeaders(source: ByteSource, header: ElfHeader, damage
       fileOffset: columns.fileOffset.subarray(0, loads),
       fileSize: columns.fileSize.subarray(0, loads),
       memorySize: columns.memorySize.subarray(0, loads),
+      flags: columns.flags.subarray(0, loads),
     },
     notes,
     read: done,

@@ -1,5 +1,5 @@
 import { type ByteSource, readUpTo } from '../bytes/byte-source.js';
-import { type Damage, ExhumeError } from '../bytes/errors.js';
+import { type Damage, ExhumeError, isExhumeError } from '../bytes/errors.js';
 import type { Decoders } from '../codecs/codec.js';
 import { portableDecoders } from '../codecs/decoders.js';
 import type { Container } from './container.js';
@@ -23,7 +23,15 @@ export interface OpenOptions {
   readonly live?: boolean;
   /** Decoders to use instead of the portable ones. */
   readonly decoders?: Decoders;
+  /** Ways of opening what is no dump by itself, but has a machine in it; asked in turn where nothing else reads a file. */
+  readonly openers?: readonly Opener[];
 }
+
+/** Opens files that have a machine in them; undefined: they are none of its kind. Throws where they are, and cannot be read. */
+export type Opener = (
+  sources: readonly ByteSource[],
+  options: { readonly cacheBytes: number; readonly decoders: Decoders },
+) => Container | undefined;
 
 const DEFAULT_CACHE = 32 * 1024 * 1024;
 /** Enough of the beginning for every signature. */
@@ -48,7 +56,18 @@ export function openDump(sources: readonly ByteSource[], options: OpenOptions = 
     });
   }
   const opened = sources.map(unflattened);
-  const container = openByContent(opened, { ...options, cacheBytes });
+  let container: Container;
+  try {
+    container = openByContent(opened, { ...options, cacheBytes });
+  } catch (error) {
+    if (!isExhumeError(error, 'EXH_UNSUPPORTED_FORMAT')) throw error;
+    const found = openOtherwise(
+      opened.map(({ source }) => source),
+      { ...options, cacheBytes },
+    );
+    if (found === undefined) throw error;
+    container = found;
+  }
   const damage = opened.flatMap((one) => one.damage);
   if (damage.length === 0) return container;
   // The container's own list may still grow, so it is joined each time it is asked for.
@@ -56,6 +75,17 @@ export function openDump(sources: readonly ByteSource[], options: OpenOptions = 
     get: () => [...damage, ...container.damage],
     enumerable: true,
   });
+}
+
+function openOtherwise(
+  sources: readonly ByteSource[],
+  { openers = [], cacheBytes, decoders = portableDecoders }: OpenOptions & { readonly cacheBytes: number },
+): Container | undefined {
+  for (const open of openers) {
+    const container = open(sources, { cacheBytes, decoders });
+    if (container !== undefined) return container;
+  }
+  return undefined;
 }
 
 interface Opened {
@@ -94,10 +124,11 @@ function openByContent(opened: readonly Opened[], options: OpenOptions & { reado
   }
   const strangers = others.map((other) => other.source);
   if (isElf(head)) {
-    onlyOne(source, strangers, 'an ELF core');
     const live = options.live === true;
     if (!live && source.size === Number.MAX_SAFE_INTEGER) throw liveNotNamed(source.name);
-    return openElfCore(source, { cacheBytes, live, flattened });
+    const container = openElfCore(source, { cacheBytes, live, flattened });
+    onlyOne(source, strangers, 'an ELF core');
+    return container;
   }
   const foreign = unreadable(source, head);
   if (foreign !== undefined) throw foreign;

@@ -75,6 +75,7 @@ const HEADER_FIELDS = {
   elf: 'e_machine in the ELF header',
   kdump: 'utsname.machine in the header',
   raw: 'the header',
+  guest: 'the hypervisor',
 } as const;
 
 function headerEvidence(container: Container): ArchitectureEvidence {

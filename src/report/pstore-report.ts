@@ -62,6 +62,7 @@ export function buildPstoreReport(
     tasks: NO_MEMORY,
     memory: NO_MEMORY,
     modules: NO_MEMORY,
+    guests: [],
     cpus: NO_MEMORY,
     log: logSection(log, { ...options, bytes: file.bytes }, crash),
     kernels: dumps.map((each, at) => summary(each, at, subject.index)),
@@ -156,6 +157,7 @@ function fileReport({ reason, count, parts, missing }: Dump): FileReport {
     writer: 'kernel',
     wordBits: null,
     littleEndian: null,
+    process: null,
     incomplete: missing.length > 0,
   };
 }

@@ -8,6 +8,7 @@ import { blockedTasks, cpuStacks, framesOfStack } from './cpu-stacks.js';
 import { cpuReports } from './cpus.js';
 import { type Crash, crashOf } from './crash.js';
 import { fileReport } from './file.js';
+import { guestLine, guestsAtHand } from './guests.js';
 import { hangOf } from './hang.js';
 import { headlineOf } from './headline.js';
 import { Inside } from './inside.js';
@@ -49,9 +50,11 @@ export function buildReport(subject: Subject, options: ReportOptions): Report {
     cpus: isAbsence(machine) ? machine : cpuReports(subject, machine, died),
     log: isAbsence(log) ? log : logSection(log, options, crash),
   };
+  const guests = guestsAtHand(subject);
   // Last, since reading may find more of it.
   const file = fileReport(subject, options.bytes);
-  const damage = damageOf(subject, [...(isAbsence(log) ? [] : log.damage), ...(inside?.damage ?? [])]);
+  const found = [...(isAbsence(log) ? [] : log.damage), ...(inside?.damage ?? []), ...guests.damage];
+  const damage = damageOf(subject, found);
   const complete = damage.length === 0 && !file.incomplete && !Object.entries(sections).some(isMissing);
   return {
     schema: 'exhume-report/1',
@@ -59,6 +62,7 @@ export function buildReport(subject: Subject, options: ReportOptions): Report {
     headline: headlineOf({ file, ...sections }),
     file,
     ...sections,
+    guests: guests.guests.map(guestLine),
     kernels: kernelSummaries(subject),
     evidence: evidenceOf(subject),
     damage,

@@ -4,7 +4,8 @@ import { example } from '../command.js';
 import type { Session, SharedOptions } from '../session.js';
 import { optionsOf, wholeNumber } from './shared.js';
 
-export interface ConvertCommandOptions extends SharedOptions {
+/** What is said of the dump that is written. */
+export interface ConversionOptions {
   readonly format?: (typeof OUTPUT_FORMATS)[number];
   readonly compress?: (typeof COMPRESSIONS)[number];
   readonly level?: number;
@@ -12,12 +13,16 @@ export interface ConvertCommandOptions extends SharedOptions {
   readonly dumpLevel?: number;
   readonly keep?: 'kernel';
   readonly scrub?: 'user';
-  readonly fixOnly?: boolean;
   readonly dryRun?: boolean;
   readonly split?: number;
-  readonly reassemble?: boolean;
   readonly jobs?: number;
   readonly progress: 'auto' | 'json' | 'none';
+}
+
+export interface ConvertCommandOptions extends SharedOptions, ConversionOptions {
+  readonly fixOnly?: boolean;
+  readonly addNote?: string;
+  readonly reassemble?: boolean;
 }
 
 /** `lzo` is what makedumpfile and QEMU call lzo1x. */
@@ -33,6 +38,28 @@ export function defineConvert(program: Command, session: Session): void {
         'crash, drgn and makedumpfile. Pages can be left out by what the kernel used them for.',
     )
     .argument('<file...>', 'a dump (all files of a split one), then the file to write; - is standard input and output')
+    .option('--fix-only', 'copy the dump and make its header right; pages stay as they are')
+    .option('--add-note <file>', 'put the ELF note in this file (a VMCSINFO note, or its text) into the dump')
+    .option('--reassemble', 'the files are a split dump: make one file of them');
+  addConversionOptions(command);
+  command.action(async (files: string[]) => {
+    const options = optionsOf<ConvertCommandOptions>(command);
+    const { runConvert } = await import('../convert.js');
+    await runConvert(session, files, options);
+  });
+  example(
+    command,
+    'exhume convert vmcore.elf vmcore.kdump',
+    'compress a dump; QEMU dumps become readable by other tools',
+  );
+  example(command, 'exhume convert -d 31 --compress zstd vmcore small', 'leave out all that is seldom looked at');
+  example(command, 'exhume convert -d 31 --dry-run vmcore small', 'how much would that save?');
+  example(command, 'ssh host cat vmcore | exhume convert - --format elf vmcore.elf', 'from a pipe');
+}
+
+/** The options that say what a dump is to be, for every command that writes one. */
+export function addConversionOptions(command: Command): void {
+  command
     .addOption(
       new Option('--format <format>', 'what to write (default: kdump; flattened to standard output)').choices(
         OUTPUT_FORMATS,
@@ -66,10 +93,8 @@ export function defineConvert(program: Command, session: Session): void {
         'user: leave out pages of users, and blank their data in buffers of the kernel',
       ).choices(['user']),
     )
-    .option('--fix-only', 'copy the dump and make its header right; pages stay as they are')
     .option('--dry-run', 'write nothing: tell what each class would save, and about how large the dump would be')
     .addOption(new Option('--split <n>', 'write n files, OUT.1 and so on, as makedumpfile --split').argParser(several))
-    .option('--reassemble', 'the files are a split dump: make one file of them')
     .addOption(
       new Option('--jobs <n>', 'threads that read and compress (default: one for each CPU)').argParser(positive),
     )
@@ -77,20 +102,7 @@ export function defineConvert(program: Command, session: Session): void {
       new Option('--progress <how>', 'progress on stderr; auto: on a terminal')
         .choices(['auto', 'json', 'none'])
         .default('auto'),
-    )
-    .action(async (files: string[]) => {
-      const options = optionsOf<ConvertCommandOptions>(command);
-      const { runConvert } = await import('../convert.js');
-      await runConvert(session, files, options);
-    });
-  example(
-    command,
-    'exhume convert vmcore.elf vmcore.kdump',
-    'compress a dump; QEMU dumps become readable by other tools',
-  );
-  example(command, 'exhume convert -d 31 --compress zstd vmcore small', 'leave out all that is seldom looked at');
-  example(command, 'exhume convert -d 31 --dry-run vmcore small', 'how much would that save?');
-  example(command, 'ssh host cat vmcore | exhume convert - --format elf vmcore.elf', 'from a pipe');
+    );
 }
 
 function upTo(text: string, most: number): number {

@@ -8,6 +8,12 @@ export function addSharedOptions(program: Command): void {
     .addOption(
       new Option('--kernel <index>', 'which kernel of the dump; see the list in the report').argParser(wholeNumber),
     )
+    .addOption(
+      new Option(
+        '--guest <guest>',
+        'look at a virtual machine inside: its name or index, a path a/b for one inside one',
+      ),
+    )
     .addOption(new Option('-o, --output <file>', 'write the answer to a file, which is there whole or not at all'))
     .addOption(new Option('--color <when>', 'colours in text').choices(['auto', 'always', 'never']).default('auto'))
     .addOption(new Option('--part <file>', 'another file of a split dump; may be repeated').argParser(collect))

@@ -14,6 +14,8 @@ export interface SharedInput {
   readonly format?: 'raw';
   readonly ranges?: readonly RawRange[];
   readonly live?: boolean;
+  /** The dump is of this guest in it: a path, as `selectGuest` takes it. */
+  readonly guest?: string;
 }
 
 /** What a thread begins with. */

@@ -3,6 +3,7 @@ import { FileSource } from '../../bytes/node.js';
 import { nodeDecoders } from '../../codecs/node.js';
 import type { Container } from '../../dump/container.js';
 import { openDump } from '../../dump/open.js';
+import { OPENERS } from '../../hypervisor/openers.js';
 import type { SharedInput } from './messages.js';
 import { PartialFile } from './partial-file.js';
 
@@ -18,6 +19,7 @@ export function openShared(input: SharedInput, cacheBytes = CACHE_BYTES): Contai
   });
   return openDump(sources, {
     decoders: nodeDecoders,
+    openers: OPENERS,
     cacheBytes,
     ...(format !== undefined && { format }),
     ...(ranges !== undefined && { ranges }),

@@ -12,11 +12,20 @@ const port = parentPort;
 if (port === null) throw new Error('this is the program of a worker thread');
 
 const { input, ending } = workerData as ThreadData;
+/** What a thread keeps of a host's dump that it looks for a guest in, in bytes. */
+const HOST_CACHE = 32 * 1024 * 1024;
+/** Looking for guests takes much code that no other conversion needs. */
+const guests = input.guest === undefined ? undefined : await import('../../hypervisor/select.js');
+
 let worker: PageWorker | undefined;
 
 /** Opened with the first task, so that what is wrong with the input is that task's error. */
 function open(): PageWorker {
-  worker ??= new PageWorker(openShared(input).memory);
+  if (worker === undefined) {
+    const container = openShared(input, input.guest === undefined ? undefined : HOST_CACHE);
+    const guest = input.guest === undefined ? undefined : guests?.selectGuest(container, input.guest);
+    worker = new PageWorker(guest?.memory ?? container.memory);
+  }
   return worker;
 }
 

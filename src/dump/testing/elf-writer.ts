@@ -10,6 +10,8 @@ export interface WrittenSegment {
   readonly memorySize?: number;
   /** Where the file says that the data lies, in place of where it does. */
   readonly offset?: bigint;
+  /** p_flags: 1 run, 2 write, 4 read; 0 unless told. */
+  readonly rights?: number;
 }
 
 export interface ElfSpec {
@@ -51,9 +53,10 @@ export function writeElf(spec: ElfSpec): Uint8Array {
   if (spec.extended === true) view.setUint32(sectionAt + (wide ? 44 : 28), segments.length, le);
 
   let at = dataAt;
-  segments.forEach(({ type, physical, virtual, data, memorySize, offset }, i) => {
+  segments.forEach(({ type, physical, virtual, data, memorySize, offset, rights }, i) => {
     const header = programAt + i * programSize;
     view.setUint32(header, type, le);
+    view.setUint32(header + (wide ? 4 : 24), rights ?? 0, le);
     word(header + (wide ? 8 : 4), offset ?? BigInt(at));
     word(header + (wide ? 16 : 8), virtual ?? 0n);
     word(header + (wide ? 24 : 12), physical);

@@ -84,6 +84,18 @@ test('an XArray: the page cache of a file, page by page', () => {
   assert.equal(xarrayValue(0x10n), undefined);
 });
 
+test('an XArray asked for some indexes gives those and no others', () => {
+  const cache = pageCache().addressOf('i_pages');
+  const all = [...xarrayEntries(memory, types, cache)];
+  const [from, to] = [all[3]?.index ?? 0n, all.at(-2)?.index ?? 0n];
+  assert.ok(from < to);
+  assert.deepEqual(
+    [...xarrayEntries(memory, types, cache, { from, to })],
+    all.filter(({ index }) => index >= from && index < to),
+  );
+  assert.deepEqual([...xarrayEntries(memory, types, cache, { from: 1n << 40n, to: 1n << 41n })], []);
+});
+
 test('an IDR: every process number of the kernel', () => {
   const pids = [...idrEntries(memory, types, pidIdr())];
   const allocated = view.variable('init_pid_ns', 'pid_namespace').int('pid_allocated');

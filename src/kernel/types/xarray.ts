@@ -20,6 +20,12 @@ interface Shape {
   readonly isInternal: (entry: bigint) => boolean;
 }
 
+/** Indexes from `from` to before `to`. */
+export interface XarrayRange {
+  readonly from: bigint;
+  readonly to: bigint;
+}
+
 /** Bytes that an error pointer or sibling entry lies below, and no node does. */
 const LOWEST_NODE = 4096n;
 /** 64 bits of index in steps of at least 4. */
@@ -35,16 +41,22 @@ export function xarrayValue(entry: bigint): bigint | undefined {
  * `struct radix_tree_root` in kernels that still have that (before 4.20). Retry, sibling and reserved entries are left out.
  * A node that does not name its parent, slot and shift ends its branch; when the others are yielded the first such
  * error is thrown: EXH_BAD_STRUCTURE, or memory's own. Throws EXH_NO_LAYOUT where the types are not known.
+ * @param range only entries of these indexes; branches without any of them are not read
  */
-export function* xarrayEntries(memory: VirtualMemory, types: KernelTypes, address: bigint): Generator<XarrayEntry> {
+export function* xarrayEntries(
+  memory: VirtualMemory,
+  types: KernelTypes,
+  address: bigint,
+  range?: XarrayRange,
+): Generator<XarrayEntry> {
   const shape = shapeOf(types);
   const head = memory.u64(address + BigInt(shape.head));
   if (head === 0n) return;
   if (!shape.isNode(head)) {
-    if (!shape.isInternal(head)) yield { index: 0n, entry: head };
+    if (!shape.isInternal(head) && (range === undefined || range.from === 0n)) yield { index: 0n, entry: head };
     return;
   }
-  const walk = new XarrayWalk(memory, shape);
+  const walk = new XarrayWalk(memory, shape, range);
   yield* walk.node(head & ~3n, 0n, 0, undefined, 0n);
   walk.damage.finish();
 }
@@ -96,6 +108,7 @@ class XarrayWalk {
   constructor(
     private readonly memory: VirtualMemory,
     private readonly shape: Shape,
+    private readonly range: XarrayRange | undefined,
   ) {
     const { node } = shape;
     this.size = node.size;
@@ -125,6 +138,7 @@ class XarrayWalk {
       const entry = view.getBigUint64(this.slots + index * 8, littleEndian);
       if (entry === 0n) continue;
       const at = base + (BigInt(index) << shift);
+      if (this.range !== undefined && (at >= this.range.to || at + (1n << shift) <= this.range.from)) continue;
       if (this.shape.isNode(entry) && shift > 0n) {
         yield* this.node(entry & ~3n, address, index, shift - this.step, at, depth + 1);
       } else if (!this.shape.isInternal(entry)) {

@@ -57,11 +57,39 @@ export const EvidenceSchema = Type.Object(
 );
 export type EvidenceReport = Static<typeof EvidenceSchema>;
 
+export const ProcessSchema = Type.Object(
+  {
+    pid: Count('Its number'),
+    comm: Text('Its name'),
+    commandLine: Type.Array(Type.String(), { description: 'Its arguments, the program first' }),
+    accelerator: Text('How it ran the machine: KVM, TCG'),
+    stale: nullable(Type.String(), "Why the CPUs' registers may be older than the memory; null: they are not"),
+    death: nullable(
+      Type.Object({
+        signal: Text('SIGABRT, SIGSEGV, …'),
+        detail: Text('Who sent it, or which address was at fault; may be empty'),
+        thread: Count('The thread that it struck'),
+        where: Text('Where in its code: FILE+0xOFFSET'),
+        messages: Type.Array(Type.String(), { description: 'What it printed before it gave up' }),
+      }),
+      'What ended it; null: nothing, it went on',
+    ),
+  },
+  { description: 'The process that ran the machine' },
+);
+export type ProcessReport = Static<typeof ProcessSchema>;
+
 export const FileSchema = Type.Object(
   {
     names: Type.Array(Type.String(), { description: 'The files, in the order in which they were given' }),
     bytes: Count('Their sizes together; 0 for the memory of a running kernel'),
-    format: Type.Union([Type.Literal('elf'), Type.Literal('kdump'), Type.Literal('raw'), Type.Literal('pstore')]),
+    format: Type.Union([
+      Type.Literal('elf'),
+      Type.Literal('kdump'),
+      Type.Literal('raw'),
+      Type.Literal('guest'),
+      Type.Literal('pstore'),
+    ]),
     description: Text('The format in words'),
     flattened: Type.Boolean({ description: "It is makedumpfile's flattened form around that format" }),
     live: Type.Boolean({ description: 'It is the memory of a running kernel, which changed while it was read' }),
@@ -77,6 +105,7 @@ export const FileSchema = Type.Object(
     incomplete: Type.Boolean({
       description: 'The writer marked it as cut off, or it ends before its own structures do',
     }),
+    process: nullable(ProcessSchema, 'The process whose core the file is; null for any other file'),
   },
   { description: 'The file' },
 );

@@ -1,5 +1,6 @@
 import type { TSchema } from 'typebox';
 import { BtSchema } from './bt.js';
+import { ControlSchema } from './control.js';
 import { ConvertSchema } from './convert.js';
 import { RegsSchema } from './cpu.js';
 import { DevSchema } from './dev.js';
@@ -7,6 +8,7 @@ import { SignatureDocumentSchema } from './diagnosis.js';
 import { DisSchema } from './dis.js';
 import { ErrorSchema } from './error.js';
 import { FilesSchema } from './files.js';
+import { GuestsSchema } from './guests.js';
 import { InfoSchema } from './info.js';
 import { IpcsSchema } from './ipcs.js';
 import { IrqSchema } from './irq.js';
@@ -55,6 +57,8 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   bt: BtSchema,
   kmem: KmemSchema,
   convert: ConvertSchema,
+  guests: GuestsSchema,
+  control: ControlSchema,
   net: NetSchema,
   vm: VmSchema,
   swap: SwapSchema,

@@ -20,6 +20,7 @@ import {
   SignatureSchema,
   TasksSchema,
 } from './diagnosis.js';
+import { GuestLineSchema } from './guests.js';
 
 export const MachineSchema = Type.Object(
   {
@@ -129,6 +130,7 @@ export const ReportSchema = document('exhume-report/1', 'Everything that matters
   modules: section(
     Type.Array(ModuleRowSchema, { description: 'Those on the stack first, then those that taint, then by age' }),
   ),
+  guests: Type.Array(GuestLineSchema, { description: 'The virtual machines that it ran' }),
   cpus: section(Type.Array(CpuSchema)),
   log: section(
     Type.Object({

@@ -8,6 +8,7 @@ import type {
   SignatureReport,
   TasksReport,
 } from '../schema/diagnosis.js';
+import type { GuestLine } from '../schema/guests.js';
 import type { Report } from '../schema/report.js';
 import { counted, humanBytes, humanDuration, Page, printable, type TextOptions } from './page.js';
 import { stackBrief, stackLines } from './stack.js';
@@ -90,13 +91,23 @@ export function* blockedText(page: Page, { blocked }: Report): Generator<string>
 }
 
 /** `tasks`, `memory` and `modules`, a line each. */
-export function surroundingsPairs({ tasks, memory, modules, blocked }: Report): (readonly [string, string])[] {
+export function surroundingsPairs({ tasks, memory, modules, blocked, guests }: Report): (readonly [string, string])[] {
   const waiting = isAbsence(blocked) ? 0 : blocked.waiting;
   return [
     ['tasks', isAbsence(tasks) ? tasks.absent : tasksInWords(tasks, waiting)],
     ['memory', isAbsence(memory) ? memory.absent : memoryLine(memory)],
     ['modules', isAbsence(modules) ? modules.absent : modulesInWords(modules)],
+    ...guests.map((guest, i) => [i === 0 ? 'guests' : '', guestInWords(guest)] as const),
   ];
+}
+
+function guestInWords({ index, name, pid, cpus, memoryBytes, refused }: GuestLine): string {
+  const parts = [
+    `${index} ${name}: ${counted(cpus, 'CPU')}, ${humanBytes(memoryBytes)}`,
+    pid === null ? '' : `, pid ${pid}`,
+    refused === null ? '' : `; ${refused}`,
+  ];
+  return parts.join('');
 }
 
 function tasksInWords({ total, kernelThreads, states }: TasksReport, waiting: number): string {

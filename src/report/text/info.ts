@@ -2,12 +2,13 @@ import { isAbsence } from '../absence.js';
 import type { InfoReport } from '../schema/info.js';
 import { cpuBlock, cpuPlace, cpuTitle } from './cpu.js';
 import { counted, digits16, humanBytes, Page, printable, type TextOptions } from './page.js';
-import { damageList, evidenceFull, fileInWords, kernelList } from './parts.js';
+import { damageList, evidenceFull, fileInWords, kernelList, processText } from './parts.js';
 
 export function* infoText(info: InfoReport, options: TextOptions): Generator<string> {
   const page = new Page(options);
   yield page.paint.bold(info.file.names.map(printable).join(', '));
   yield* page.prose(fileInWords(info.file));
+  yield* processText(page, info.file);
   yield* header(page, info);
   yield* notes(page, info);
   yield* memory(page, info);

@@ -1,4 +1,4 @@
-import type { DamageReport, EvidenceReport, FileReport, KernelSummary } from '../schema/common.js';
+import type { DamageReport, EvidenceReport, FileReport, KernelSummary, ProcessReport } from '../schema/common.js';
 import { humanBytes, type Page, printable, type Row, wrap } from './page.js';
 
 /** `kdump-compressed, header version 6, flattened; written by QEMU`. */
@@ -12,11 +12,30 @@ export function fileInWords(file: FileReport): string {
   const parts = [
     file.description,
     file.flattened ? 'flattened' : '',
-    file.live ? '' : writers[file.writer],
+    file.live || file.format === 'guest' ? '' : writers[file.writer],
     file.live ? '' : humanBytes(file.bytes),
     file.incomplete ? 'incomplete' : '',
   ];
   return parts.filter((part) => part !== '').join(', ');
+}
+
+/** The process whose core it is, and what ended it; nothing for any other file. */
+export function* processText(page: Page, { process }: FileReport): Generator<string> {
+  if (process === null) return;
+  const { death, stale } = process;
+  yield* page.heading('Process', 'that ran the machine');
+  const rows: (readonly [string, string])[] = [
+    ['died', death === null ? 'no: it went on' : deathInWords(death)],
+    ...(death?.messages ?? []).map((message) => ['said', message] as const),
+    ['process', `${process.comm} (pid ${process.pid}), ${process.accelerator}`],
+    ['command line', process.commandLine.join(' ')],
+  ];
+  if (stale !== null) rows.push(['registers', stale]);
+  yield* page.pairs(rows.map(([name, value]) => [name, printable(value)] as const));
+}
+
+function deathInWords({ signal, detail, thread, where }: NonNullable<ProcessReport['death']>): string {
+  return `${[signal, detail].filter((part) => part !== '').join(', ')}; thread ${thread} at ${where}`;
 }
 
 /** The kernels of the dump, when there is more than one to choose from. */

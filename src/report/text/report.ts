@@ -4,13 +4,14 @@ import type { CrashReport, Report } from '../schema/report.js';
 import { cpuBlock, cpuLine } from './cpu.js';
 import { blockedText, causeText, cpuStacksText, surroundingsPairs } from './diagnosis.js';
 import { counted, humanBytes, humanDuration, Page, printable, type TextOptions, wrap } from './page.js';
-import { damageList, evidenceBrief, fileInWords, kernelList } from './parts.js';
+import { damageList, evidenceBrief, fileInWords, kernelList, processText } from './parts.js';
 import { shortened } from './stack.js';
 
 /** The report for reading: the answer first, then what was going on, then how it is known. */
 export function* reportText(report: Report, options: TextOptions): Generator<string> {
   const page = new Page(options);
   yield* answer(page, report);
+  yield* processText(page, report.file);
   yield* causeText(page, report);
   yield* kernelList(page, report.kernels);
   yield* facts(page, report);

@@ -1,0 +1,70 @@
+import type { Command } from 'commander';
+import { ExhumeError } from '../../bytes/errors.js';
+import { example } from '../command.js';
+import type { Session, SharedOptions } from '../session.js';
+import { addConversionOptions, type ConversionOptions } from './convert.js';
+import { optionsOf } from './shared.js';
+
+interface GuestsOptions extends SharedOptions, ConversionOptions {
+  readonly verbose?: boolean;
+  readonly extract?: string;
+  readonly vmcs?: string;
+  readonly vmcsinfo?: string;
+}
+
+/** `exhume guests`. */
+export function defineGuests(program: Command, session: Session): void {
+  const command = program
+    .command('guests')
+    .summary('the virtual machines inside, and a dump of one')
+    .description(
+      'Lists the machines that a host ran, found in its memory: the process of each, its kernel, its CPUs and where ' +
+        'they were. Every other command works on one of them with --guest. --extract writes one as a dump of its own, ' +
+        'with the options of convert.',
+    )
+    .argument('[file...]', 'a dump of a host; all files of a split one')
+    .option('-v, --verbose', 'look at all pages of each guest, and tell how everything was found')
+    .option('--extract <guest>', 'write this guest, by name or index, as a dump: to the file of -o')
+    .option(
+      '--vmcs <page>',
+      'show the VMCS or VMCB at this physical address, field by field; without a dump: of this file',
+    )
+    .option('--vmcsinfo <note>', 'how VMCSs are laid out: a file, or address and size as in /sys/kernel/vmcsinfo');
+  addConversionOptions(command);
+  command.action(async (files: string[]) => {
+    const options = optionsOf<GuestsOptions>(command);
+    const { extract, output, vmcs, vmcsinfo, ...rest } = options;
+    if (vmcs !== undefined) {
+      const { controlAnswer } = await import('../control.js');
+      await session.answer(options, async () => controlAnswer(files, { ...options, vmcs }));
+      return;
+    }
+    const missing = files.length === 0 ? 'name the dump' : undefined;
+    const useless =
+      extract !== undefined && vmcsinfo !== undefined ? '--vmcsinfo does not go with --extract' : undefined;
+    const wrong = missing ?? useless;
+    if (wrong !== undefined) {
+      const hint = missing === undefined ? 'convert --add-note puts the note into the dump' : 'exhume guests vmcore';
+      session.fail(new ExhumeError('EXH_USAGE', wrong, { hint }), options.json ?? false);
+      return;
+    }
+    if (extract !== undefined) {
+      const { runExtract } = await import('../extract.js');
+      await runExtract(session, files, extract, output, rest);
+      return;
+    }
+    await session.answer(options, async () => {
+      const { subject } = await session.open(files, options);
+      const { withVmcsinfo } = await import('../control.js');
+      const { buildGuests } = await import('../../report/guests.js');
+      const { guestsText } = await import('../../report/text/guests.js');
+      const stated = { ...subject, container: withVmcsinfo(subject.container, vmcsinfo) };
+      const model = buildGuests(stated, { pages: options.verbose });
+      return { model, lines: (text) => guestsText(model, options.verbose ?? false, text) };
+    });
+  });
+  example(command, 'exhume guests vmcore', 'which virtual machines did this host run?');
+  example(command, 'exhume log vmcore --guest web1', "one's kernel log");
+  example(command, 'exhume guests vmcore --vmcs 0x27c4000', 'what the processor kept of a virtual CPU');
+  example(command, 'exhume guests vmcore --extract web1 -o web1.kdump', 'a dump of it, for any tool');
+}

@@ -1,0 +1,37 @@
+import type { Damage } from '../../bytes/errors.js';
+import { attempt } from '../../kernel/collect.js';
+import type { Kernel } from '../../kernel/kernel.js';
+import { KernelView } from '../../kernel/kernel-view.js';
+import type { Task } from '../../kernel/tasks/task.js';
+import { readTasks } from '../../kernel/tasks/task-list.js';
+import { statedLayouts } from '../control/stated.js';
+import type { Findings, Host } from '../find.js';
+import type { GuestParts } from '../guest.js';
+import { cpusNotInHost } from './on-cpu.js';
+import { readVm } from './vm.js';
+import { findVms } from './vms.js';
+
+/** Finds KVM's guests by its structures; undefined where the kernel does not have KVM. */
+export function findKvmGuests({ kernel, container }: Host): Findings | undefined {
+  if (kernel === undefined || !hasKvm(kernel)) return undefined;
+  const damage: Damage[] = [];
+  const view = new KernelView(kernel);
+  let read: readonly Task[] | undefined;
+  const tasks = (): readonly Task[] => {
+    read ??= readTasks(view).tasks;
+    return read;
+  };
+  const { vms, evidence } = findVms(view, tasks, damage);
+  const strangers = vms.length === 0 ? [] : cpusNotInHost(kernel);
+  const layouts = statedLayouts(container, damage);
+  const guests = vms.flatMap((kvm, index): GuestParts[] => {
+    const guest = attempt(damage, `guest ${index}`, () => readVm({ view, tasks, strangers, layouts }, kvm, index));
+    return guest === undefined ? [] : [guest];
+  });
+  return { guests, evidence, damage };
+}
+
+/** Its variable is among the symbols only with CONFIG_KALLSYMS_ALL, its functions always are. */
+function hasKvm({ symbols }: Kernel): boolean {
+  return ['vm_list', 'kvm_vcpu_ioctl', 'kvm_vm_ioctl'].some((name) => symbols.address(name) !== undefined);
+}

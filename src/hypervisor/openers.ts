@@ -1,0 +1,5 @@
+import type { Opener } from '../dump/open.js';
+import { openQemuCore } from './qemu-core/open.js';
+
+/** What has a machine in it without being a dump of one. */
+export const OPENERS: readonly Opener[] = [openQemuCore];

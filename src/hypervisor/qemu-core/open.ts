@@ -1,0 +1,195 @@
+import { hex, physicalAddress, virtualAddress } from '../../bytes/address.js';
+import type { ByteSource } from '../../bytes/byte-source.js';
+import { type Damage, ExhumeError } from '../../bytes/errors.js';
+import { JoinedSource } from '../../bytes/joined-source.js';
+import type { Container } from '../../dump/container.js';
+import type { PhysicalMemory } from '../../dump/memory.js';
+import type { Opener } from '../../dump/open.js';
+import { EvidenceLog } from '../../kernel/evidence.js';
+import { X86PageTable } from '../../machine/x86-64/paging.js';
+import { guestNameOf, optionOf } from '../command-line.js';
+import type { GuestCpu } from '../guest.js';
+import { guestContainer } from '../guest-container.js';
+import { readCpus } from './cpus.js';
+import { type FlatView, findFlatViews, type GuestRange } from './flat-view.js';
+import { type BackingFile, guestMemory, type MissingBlock } from './guest-memory.js';
+import { openProcessCore, type ProcessCore } from './process-core.js';
+import { processFacts } from './process-facts.js';
+import { findRamBlocks, type RamBlock } from './ram-blocks.js';
+import { bySplit, mainMemory, SPLITS } from './split-rule.js';
+import { threadsOf } from './threads.js';
+
+const KVM_FILE = /anon_inode:kvm-vcpu|^\/dev\/kvm$/;
+
+/** Opens the core of a QEMU process as the machine that it ran. Other sources are files that had the machine's memory. */
+export const openQemuCore: Opener = ([source, ...others], { cacheBytes }): Container | undefined => {
+  if (source === undefined) return undefined;
+  const core = openProcessCore(source, cacheBytes);
+  if (core === undefined) return undefined;
+  const threads = threadsOf(core);
+  const process = processFacts(core, threads);
+  const name = guestNameOf(process.commandLine) ?? process.comm;
+  const evidence = new EvidenceLog();
+  const blocks = findRamBlocks(core.memory);
+  if (blocks.length === 0) throw notQemu(source, process.comm);
+  evidence.accept('guest memory', 'RAM blocks in the heap', blocks.map(describeBlock).join(', '));
+  const kvm = core.files.some(({ path }) => KVM_FILE.test(path));
+  const { cpus, layout } = readCpus(core.memory, threads, kvm);
+  const joined = joinSources(source, others);
+  const build = (ranges: readonly GuestRange[]) => guestMemory(core, joined.source, ranges, joined.backing, cacheBytes);
+  const map = mapOf(core, blocks, evidence, (ranges) => fitness(build(ranges).memory, cpus));
+  const { memory, missing } = build(map);
+  const damage = [...core.damage.entries, ...missing.map(damageOfMissing)];
+  if (cpus.length === 0) {
+    damage.push({ code: 'EXH_BAD_STRUCTURE', part: 'CPUs', message: 'no CPU state was found in the core of QEMU' });
+  }
+  if (core.endOfData > source.size) {
+    const message = `${source.name}: its memory reaches to byte ${core.endOfData}, the file has ${source.size}: the rest is lost`;
+    damage.push({ code: 'EXH_TRUNCATED', part: 'memory', message });
+  }
+  const description = `the core of process ${process.pid} (${process.comm})`;
+  const container = guestContainer(
+    {
+      name,
+      how: 'QEMU process',
+      process: { ...process, name: guestNameOf(process.commandLine), uuid: optionOf(process.commandLine, 'uuid') },
+      cpus,
+      memory,
+      evidence: evidence.all,
+      damage,
+    },
+    {
+      description,
+      files: [source, ...others].map((one) => one.name),
+      incomplete: core.endOfData > source.size,
+    },
+  );
+  const stale = staleOf(cpus);
+  return {
+    ...container,
+    process: {
+      ...process,
+      accelerator: kvm ? 'KVM' : 'TCG',
+      ...(stale !== undefined && { stale }),
+    },
+    facts: [
+      ...container.facts,
+      ...layout.map((value) => ({ name: 'CPU states', value })),
+      ...evidence.all.map(({ question, method, answer }) => ({ name: question, value: answer ?? '', note: method })),
+    ],
+  };
+};
+
+/** Which CPUs' registers may be old, and why. */
+function staleOf(cpus: readonly GuestCpu[]): string | undefined {
+  const reasons = new Map<string, number[]>();
+  for (const { index, stale } of cpus) {
+    if (stale !== undefined) reasons.set(stale, [...(reasons.get(stale) ?? []), index]);
+  }
+  if (reasons.size === 0) return undefined;
+  return [...reasons].map(([reason, of]) => `CPU ${of.join(', ')}: ${reason}`).join('; ');
+}
+
+function describeBlock({ name, size }: RamBlock): string {
+  return `${name} ${size / 1024} KiB`;
+}
+
+/** Which layout of the guest's memory is right: QEMU's own view, else the rule in which the CPUs' addresses lead somewhere. */
+function mapOf(
+  core: ProcessCore,
+  blocks: readonly RamBlock[],
+  evidence: EvidenceLog,
+  judge: (ranges: readonly GuestRange[]) => number,
+): readonly GuestRange[] {
+  const views = findFlatViews(core.memory, blocks).filter(({ ranges }) => ranges.length > 0);
+  const system = views.filter((view) => view.system);
+  const view = mostMemory(system.length > 0 ? system : views);
+  if (view !== undefined) {
+    const method = view.system
+      ? `QEMU's view of the address space "memory" at ${hex(view.at)}`
+      : `QEMU's view at ${hex(view.at)} that has the most memory; none is called "memory"`;
+    evidence.accept('guest-physical map', method, describeMap(view.ranges));
+    return view.ranges;
+  }
+  const main = mainMemory(blocks);
+  const [first, ...rest] = SPLITS.map((split) => {
+    const ranges = bySplit(main, split);
+    return { split, ranges, fits: judge(ranges) };
+  });
+  const best = rest.reduce((one, other) => (other.fits > (one?.fits ?? 0) ? other : one), first);
+  const method = `the layout of ${best?.split.machine}, as ${best?.fits} addresses of CPUs are mapped in it`;
+  evidence.accept('guest-physical map', method, describeMap(best?.ranges ?? []));
+  return best?.ranges ?? [];
+}
+
+function mostMemory(views: readonly FlatView[]): FlatView | undefined {
+  const size = ({ ranges }: FlatView): number => ranges.reduce((sum, range) => sum + range.size, 0);
+  return views.reduce<FlatView | undefined>((best, one) => {
+    return best === undefined || size(one) > size(best) ? one : best;
+  }, undefined);
+}
+
+function describeMap(ranges: readonly GuestRange[]): string {
+  return ranges
+    .map(({ physical, size, block, offset }) => {
+      return `${hex(physical)}-${hex(physical + size - 1)} ${block.name}${offset === 0 ? '' : `+${hex(offset)}`}`;
+    })
+    .join(', ');
+}
+
+const CR0_PG = 1n << 31n;
+const CR4_LA57 = 1n << 12n;
+const PAGE_MASK = 0xf_ffff_ffff_f000n;
+
+/** How many of the CPUs' instruction and stack pointers their page tables map in this memory. */
+function fitness(memory: PhysicalMemory, cpus: readonly GuestCpu[]): number {
+  let mapped = 0;
+  for (const { registers } of cpus) {
+    const cr3 = registers?.control.get('cr3') ?? 0n;
+    if (registers === undefined || ((registers.control.get('cr0') ?? 0n) & CR0_PG) === 0n) continue;
+    const levels = ((registers.control.get('cr4') ?? 0n) & CR4_LA57) === 0n ? 4 : 5;
+    const table = new X86PageTable(memory, physicalAddress(cr3 & PAGE_MASK), levels);
+    for (const name of ['rip', 'rsp']) {
+      if (table.translate(virtualAddress(registers.general.get(name) ?? 0n)) !== undefined) mapped++;
+    }
+  }
+  return mapped;
+}
+
+function joinSources(
+  source: ByteSource,
+  others: readonly ByteSource[],
+): { readonly source: ByteSource; readonly backing: readonly BackingFile[] } {
+  if (others.length === 0) return { source, backing: [] };
+  const joined = new JoinedSource([source, ...others]);
+  return {
+    source: joined,
+    backing: others.map(({ name, size }, i) => ({ name, size, at: joined.starts[i + 1] as number })),
+  };
+}
+
+/** What is not in the core, and what would have kept it. */
+function damageOfMissing({ block, missing, file }: MissingBlock): Damage {
+  const what = `${missing / 1024} KiB of the guest's memory (${block.name}) are not in the core`;
+  const why =
+    file === undefined
+      ? 'QEMU had them left out: `-machine dump-guest-core=on`, `dump=on` of the memory backend, or ' +
+        "`dumpCore='on'` in libvirt's <memory> keeps them"
+      : `they are in the file ${file}: name it with --part FILE; ` +
+        'bit 3 of /proc/PID/coredump_filter (0x8) puts them into the next core';
+  return { code: 'EXH_PAGE_EXCLUDED', part: 'guest memory', message: `${what}: ${why}` };
+}
+
+function notQemu(source: ByteSource, comm: string): ExhumeError {
+  return new ExhumeError(
+    'EXH_UNSUPPORTED_FORMAT',
+    `${source.name} is the core of a process${comm === '' ? '' : ` (${comm})`}, not of a kernel, and no QEMU machine is in it`,
+    {
+      file: source.name,
+      format: 'process core',
+      hint: /qemu|kvm/i.test(comm)
+        ? 'its heap is not in the core; take a dump of the guest with dump-guest-memory instead'
+        : 'use gdb',
+    },
+  );
+}

@@ -1,0 +1,261 @@
+/**
+ * Writes small cores of QEMU processes for tests: a heap with the structures that matter, and guest memory. Offsets
+ * stand here as numbers of their own, as they were measured in QEMU 7.2 and 11.1.
+ */
+
+import { type WrittenSegment, writeElf, writeNote } from '../../dump/testing/elf-writer.js';
+
+export interface WrittenBlock {
+  readonly name: string;
+  readonly size: number;
+  /** Left out of the core, as with `dump-guest-core=off`. */
+  readonly excluded?: boolean;
+  /** It was mapped from this file. */
+  readonly file?: string;
+}
+
+export interface WrittenCpu {
+  readonly rip: bigint;
+  readonly rsp: bigint;
+  readonly eflags?: bigint;
+  readonly condition?: readonly [op: number, dst: bigint, src: bigint, src2: bigint];
+}
+
+export interface QemuCoreSpec {
+  /** 7.2: 16 general registers; 11.1: 32. */
+  readonly version: '7.2' | '11.1';
+  readonly blocks: readonly WrittenBlock[];
+  /** What lies where in the guest: block, offset in it, guest-physical address, size; none: the view is missing. */
+  readonly view?: readonly (readonly [block: number, offset: number, physical: number, size: number])[];
+  readonly cpus: readonly WrittenCpu[];
+  readonly arguments: readonly string[];
+  readonly kvm?: boolean;
+  /** What glibc keeps of an assertion. */
+  readonly abortMessage?: string;
+  readonly signal?: number;
+}
+
+const HEAP = 0x5555_0000_0000;
+const HEAP_SIZE = 0x80000;
+const STACK = 0x7ffd_0000_0000;
+const RAM = 0x7f00_0000_0000;
+const RAM_STEP = 0x1_0000_0000;
+const LAYOUTS = {
+  '7.2': { registers: 16, state: 0x13b0, tqe: 0x260, thread: 0xb8, bytes: 0x8000 },
+  '11.1': { registers: 32, state: 0x4070, tqe: 0x2a0, thread: 0xc8, bytes: 0xa000 },
+} as const;
+export const EFER = 0xd01n;
+export const KERNEL_GS_BASE = 0xffff_8880_0010_0000n;
+
+/** The pattern that a block's memory is filled with, by its number. */
+export function blockBytes(index: number, size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  for (let at = 0; at < size; at += 4096) bytes.fill((index * 16 + (at >> 12)) & 0xff, at, at + 4096);
+  return bytes;
+}
+
+export function writeQemuCore(spec: QemuCoreSpec): Uint8Array {
+  const heap = new Uint8Array(HEAP_SIZE);
+  const view = new DataView(heap.buffer);
+  const u64 = (at: number, value: number | bigint) => view.setBigUint64(at - HEAP, BigInt(value), true);
+  const u32 = (at: number, value: number) => view.setUint32(at - HEAP, value, true);
+  const string = (at: number, value: string) => heap.set(new TextEncoder().encode(value), at - HEAP);
+  let next = HEAP + 0x1000;
+  const take = (size: number): number => {
+    const at = next;
+    next += Math.ceil(size / 16) * 16;
+    return at;
+  };
+
+  const regions = spec.blocks.map(({ name, size }, i) => {
+    const region = take(0x110);
+    const block = take(0x200);
+    u64(region + 0x38, block);
+    u64(block + 0x10, region);
+    u64(block + 0x18, hostOf(i));
+    // offset in the space of all blocks, used_length, max_length
+    u64(block + 0x28, i * RAM_STEP);
+    u64(block + 0x30, size);
+    u64(block + 0x38, size);
+    u32(block + 0x48, 1);
+    string(block + 0x4c, name);
+    return region;
+  });
+  if (spec.view !== undefined) writeView(spec.view);
+  writeCpus();
+  const segments: WrittenSegment[] = [
+    { type: 4, physical: 0n, data: notes() },
+    { type: 1, physical: 0n, virtual: BigInt(HEAP), data: heap, rights: 6 },
+    ...spec.blocks.map(({ size, excluded }, i): WrittenSegment => {
+      const data = excluded === true ? new Uint8Array() : blockBytes(i, size);
+      return { type: 1, physical: 0n, virtual: BigInt(hostOf(i)), data, memorySize: size, rights: 6 };
+    }),
+    ...(spec.abortMessage === undefined ? [] : [abortSegment(spec.abortMessage)]),
+    { type: 1, physical: 0n, virtual: BigInt(STACK), data: stack(), rights: 6 },
+  ];
+  return writeElf({ wordBits: 64, littleEndian: true, machine: 62, segments });
+
+  function writeView(ranges: NonNullable<QemuCoreSpec['view']>): void {
+    const array = take(0x40 * ranges.length);
+    ranges.forEach(([block, offset, physical, size], i) => {
+      const at = array + 0x40 * i;
+      u64(at, regions[block] ?? 0);
+      u64(at + 8, offset);
+      u64(at + 0x10, physical);
+      u64(at + 0x20, size);
+    });
+    const flat = take(0x40);
+    u64(flat + 24, array);
+    u32(flat + 32, ranges.length);
+    u32(flat + 36, ranges.length + 3);
+    const name = take(16);
+    string(name, 'memory');
+    const space = take(0x40);
+    u64(space + 16, name);
+    u64(space + 24, regions[0] ?? 0);
+    u64(space + 32, flat);
+  }
+
+  function writeCpus(): void {
+    const layout = LAYOUTS[spec.version];
+    const states = spec.cpus.map(() => take(layout.bytes));
+    spec.cpus.forEach((cpu, i) => {
+      const at = states[i] as number;
+      u32(at + layout.thread, 1001 + i);
+      u64(at + layout.tqe, states[i + 1] ?? 0);
+      u64(at + layout.tqe + 8, i === 0 ? HEAP + 8 : (states[i - 1] as number) + layout.tqe);
+      const registers = at + layout.state;
+      for (let r = 0; r < 16; r++) u64(registers + 8 * r, r === 4 ? cpu.rsp : 0x1000 + 16 * i + r);
+      const eip = registers + 8 * layout.registers;
+      const [op, dst, src, src2] = cpu.condition ?? [0, 0n, 0n, 0n];
+      u64(eip, cpu.rip);
+      u64(eip + 8, cpu.eflags ?? 0x246n);
+      u64(eip + 0x10, dst);
+      u64(eip + 0x18, src);
+      u64(eip + 0x20, src2);
+      u32(eip + 0x28, op);
+      u32(eip + 0x2c, 1);
+      // CPL 0, PE, MP
+      u32(eip + 0x30, 0x40c2b0);
+      const segment = (index: number, selector: number, base: bigint, limit: number, flags: number) => {
+        const to = eip + 0x38 + 24 * index;
+        u32(to, selector);
+        u64(to + 8, base);
+        u32(to + 16, limit);
+        u32(to + 20, flags);
+      };
+      segment(1, 0x10, 0n, 0xffff_ffff, 0x00af_9b00);
+      segment(2, 0x18, 0n, 0xffff_ffff, 0x00cf_9300);
+      segment(5, 0, 0xffff_8880_0000_0000n, 0, 0);
+      segment(6, 0, 0n, 0, 0x8200);
+      segment(7, 0x40, 0xffff_fe00_0000_3000n, 0x4087, 0x8900);
+      segment(8, 0, 0xffff_fe00_0000_1000n, 0x7f, 0);
+      segment(9, 0, 0xffff_fe00_0000_0000n, 0xfff, 0);
+      const control = eip + 0x38 + 240;
+      [0x8005_0033n, 0n, 0x42_ee70n, 0x1000n, 0x6b0n].forEach((value, c) => {
+        u64(control + 8 * c, value);
+      });
+      u64(control + 0x28 + 0x1d8 - 8, EFER);
+      const msrs = control + 0x2000;
+      const values = [0x0023_0010_0000_0000n, 0n, 0xffff_ffff_8c80_0080n, 0n, 0x257fd5n, KERNEL_GS_BASE];
+      values.forEach((value, m) => {
+        u64(msrs + 8 * m, value);
+      });
+    });
+  }
+
+  function notes(): Uint8Array {
+    const parts = [prstatus(1000, 0), psinfo(), siginfo(), writeNote('CORE', 6, auxv()), files()];
+    const others = spec.cpus.map((_, i) => prstatus(1001 + i, spec.kvm === true ? 0xae80 : 0));
+    return concat([...parts, ...others]);
+  }
+
+  function prstatus(tid: number, ioctl: number): Uint8Array {
+    const bytes = new Uint8Array(336);
+    const words = new DataView(bytes.buffer);
+    words.setUint16(12, spec.signal ?? 6, true);
+    words.setUint32(32, tid, true);
+    words.setBigUint64(216, BigInt(ioctl), true);
+    words.setBigUint64(232, ioctl === 0 ? 0n : 16n, true);
+    words.setBigUint64(240, 0x7f50_0001_2345n, true);
+    return writeNote('CORE', 1, bytes);
+  }
+
+  function psinfo(): Uint8Array {
+    const bytes = new Uint8Array(136);
+    new DataView(bytes.buffer).setUint32(24, 1000, true);
+    bytes.set(new TextEncoder().encode('qemu-system-x86'), 40);
+    bytes.set(new TextEncoder().encode(spec.arguments.join(' ').slice(0, 79)), 56);
+    return writeNote('CORE', 3, bytes);
+  }
+
+  function siginfo(): Uint8Array {
+    const bytes = new Uint8Array(128);
+    const words = new DataView(bytes.buffer);
+    words.setInt32(0, spec.signal ?? 6, true);
+    words.setInt32(8, -6, true);
+    words.setUint32(16, 1000, true);
+    return writeNote('CORE', 0x53494749, bytes);
+  }
+
+  function auxv(): Uint8Array {
+    const words = new BigUint64Array([31n, BigInt(STACK + 0xf00), 6n, 4096n, 0n, 0n]);
+    return new Uint8Array(words.buffer);
+  }
+
+  function files(): Uint8Array {
+    const mapped: [start: number, end: number, path: string][] = spec.blocks.flatMap(({ file, size }, i) =>
+      file === undefined ? [] : [[hostOf(i), hostOf(i) + size, file]],
+    );
+    mapped.push([0x7f50_0001_0000, 0x7f50_0002_0000, '/lib/libc.so.6']);
+    if (spec.kvm === true) mapped.push([0x7f50_0010_0000, 0x7f50_0010_3000, 'anon_inode:kvm-vcpu:0']);
+    const words = [BigInt(mapped.length), 4096n, ...mapped.flatMap(([a, b]) => [BigInt(a), BigInt(b), 0n])];
+    const names = new TextEncoder().encode(mapped.map(([, , path]) => `${path}\0`).join(''));
+    return writeNote('CORE', 0x46494c45, concat([new Uint8Array(new BigUint64Array(words).buffer), names]));
+  }
+
+  /** argc, argv, NULL, environment, NULL, the auxiliary vector, strings. */
+  function stack(): Uint8Array {
+    const bytes = new Uint8Array(0x2000);
+    const words = new DataView(bytes.buffer);
+    let at = 0x100;
+    const push = (value: number) => {
+      words.setBigUint64(at, BigInt(value), true);
+      at += 8;
+    };
+    let text = 0x1000;
+    push(spec.arguments.length);
+    for (const argument of spec.arguments) {
+      bytes.set(new TextEncoder().encode(argument), text);
+      push(STACK + text);
+      text += argument.length + 1;
+    }
+    push(0);
+    push(STACK + text);
+    bytes.set(new TextEncoder().encode('HOME=/'), text);
+    push(0);
+    bytes.set(auxv(), at);
+    return bytes;
+  }
+}
+
+function hostOf(block: number): number {
+  return RAM + block * RAM_STEP;
+}
+
+function abortSegment(message: string): WrittenSegment {
+  const data = new Uint8Array(4096);
+  new DataView(data.buffer).setUint32(0, 4096, true);
+  data.set(new TextEncoder().encode(message), 4);
+  return { type: 1, physical: 0n, virtual: 0x7f60_0000_0000n, data, rights: 6 };
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
