@@ -3,19 +3,25 @@
 import { parseArgs } from 'node:util';
 import { keepPeerAnswers } from './answers.js';
 import { installForky } from './chroot.js';
+import { makeCore } from './core-stage.js';
+import { CORES, type Core } from './cores.js';
 import { labDirectory } from './directories.js';
+import { makeHost } from './host-stage.js';
+import { HOSTS, type Host, SLOW_HOSTS } from './hosts.js';
 import { lockLab } from './lock.js';
 import { installPackages } from './packages.js';
 import { SCENES, type Scene } from './scenes.js';
 import { LabError, say } from './shell.js';
 import { makeScene } from './stage.js';
+import { makeStreams } from './stream-stage.js';
+import { STREAMS, type Streams } from './streams.js';
 
 const HELP = `npm run lab -- [--list] [--force] [--peers] [SCENE...]
 
 Boots guests under QEMU and keeps dumps of them, with the truth about each, in
 ${labDirectory} (EXHUME_LAB_DIR). Needs Debian bookworm and root.
 
-  SCENE...   only these; otherwise all
+  SCENE...   only these; otherwise all but host-nested
   --list     names the scenes
   --force    makes them again although they are there
   --peers    keeps what crash and drgn say about them, too (fetches debug information)
@@ -37,9 +43,14 @@ async function main(): Promise<number> {
   }
   if (values.list) {
     for (const scene of SCENES) console.log(line(scene));
+    for (const host of [...HOSTS, ...SLOW_HOSTS]) console.log(hostLine(host));
+    for (const core of CORES) console.log(coreLine(core));
+    for (const streams of STREAMS) console.log(streamsLine(streams));
     return 0;
   }
-  const unknown = positionals.filter((name) => !SCENES.some((scene) => scene.name === name));
+  const unknown = positionals.filter(
+    (name) => ![...SCENES, ...HOSTS, ...SLOW_HOSTS, ...CORES, ...STREAMS].some((scene) => scene.name === name),
+  );
   if (unknown.length > 0) {
     console.error(`no scene ${unknown.join(', ')}; see --list`);
     return 2;
@@ -47,18 +58,29 @@ async function main(): Promise<number> {
   await lockLab();
   installPackages();
   installForky();
-  const wanted = SCENES.filter((scene) => positionals.length === 0 || positionals.includes(scene.name));
+  const isWanted = ({ name }: { name: string }): boolean => positionals.length === 0 || positionals.includes(name);
   const failed: string[] = [];
-  for (const scene of wanted) {
+  const making = async (name: string, make: () => Promise<boolean>): Promise<void> => {
     try {
-      if (!(await makeScene(scene, values.force ?? false))) say(`${scene.name}: already made`);
-      if (values.peers) keepPeerAnswers(scene);
+      if (!(await make())) say(`${name}: already made`);
     } catch (error) {
       if (!(error instanceof LabError)) throw error;
-      say(`${scene.name}: failed: ${error.message}`);
-      failed.push(scene.name);
+      say(`${name}: failed: ${error.message}`);
+      failed.push(name);
     }
+  };
+  const force = values.force ?? false;
+  for (const scene of SCENES.filter(isWanted)) {
+    await making(scene.name, async () => {
+      const made = await makeScene(scene, force);
+      if (values.peers) keepPeerAnswers(scene);
+      return made;
+    });
   }
+  const slow = SLOW_HOSTS.filter(({ name }) => positionals.includes(name));
+  for (const host of [...HOSTS.filter(isWanted), ...slow]) await making(host.name, () => makeHost(host, force));
+  for (const core of CORES.filter(isWanted)) await making(core.name, () => makeCore(core, force));
+  for (const streams of STREAMS.filter(isWanted)) await making(streams.name, () => makeStreams(streams, force));
   if (failed.length > 0) console.error(`failed: ${failed.join(', ')}`);
   return failed.length > 0 ? 1 : 0;
 }
@@ -75,6 +97,24 @@ function line(scene: Scene): string {
     ...scene.commandLine,
   ];
   return `${scene.name.padEnd(24)}${words.join(', ')}`;
+}
+
+function hostLine(host: Host): string {
+  const guests = host.guests.map(
+    ({ name, kernel, machine, megabytes, cpus, ending }) =>
+      `${name} (${kernel}, ${machine}, ${megabytes} MiB, ${cpus} CPU, ${ending})`,
+  );
+  return `${host.name.padEnd(24)}kernel ${host.kernel}, QEMU ${host.qemu}, ${host.megabytes} MiB, guests ${guests.join(', ')}`;
+}
+
+function coreLine(core: Core): string {
+  const words = [`kernel ${core.kernel}`, `QEMU ${core.qemu}`, core.machine, `${core.megabytes} MiB`, core.ending];
+  return `${core.name.padEnd(24)}${[...words, `memory ${core.backend}`, `core by ${core.by}`].join(', ')}`;
+}
+
+function streamsLine(streams: Streams): string {
+  const words = [`kernel ${streams.kernel}`, `QEMU ${streams.qemu}`, streams.machine, `${streams.megabytes} MiB`];
+  return `${streams.name.padEnd(24)}${[...words, 'savevm', ...streams.kinds, `libvirt (${streams.libvirt})`].join(', ')}`;
 }
 
 process.exitCode = await main();
