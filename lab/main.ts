@@ -3,19 +3,25 @@
 import { parseArgs } from 'node:util';
 import { keepPeerAnswers } from './answers.js';
 import { installForky } from './chroot.js';
+import { makeCore } from './core-stage.js';
+import { CORES, type Core } from './cores.js';
 import { labDirectory } from './directories.js';
+import { makeHost } from './host-stage.js';
+import { HOSTS, type Host, SLOW_HOSTS } from './hosts.js';
 import { lockLab } from './lock.js';
 import { installPackages } from './packages.js';
 import { SCENES, type Scene } from './scenes.js';
 import { LabError, say } from './shell.js';
 import { makeScene } from './stage.js';
+import { makeStreams } from './stream-stage.js';
+import { STREAMS, type Streams } from './streams.js';
 
 const HELP = `npm run lab -- [--list] [--force] [--peers] [SCENE...]
 
 Boots guests under QEMU and keeps dumps of them, with the truth about each, in
 ${labDirectory} (EXHUME_LAB_DIR). Needs Debian bookworm and root.
 
-  SCENE...   only these; otherwise all
+  SCENE...   only these; otherwise all but host-nested
   --list     names the scenes
   --force    makes them again although they are there
   --peers    keeps what crash and drgn say about them, too (fetches debug information)
@@ -37,9 +43,14 @@ async function main(): Promise<number> {
   }
   if (values.list) {
     for (const scene of SCENES) console.log(line(scene));
+    for (const host of [...HOSTS, ...SLOW_HOSTS]) console.log(hostLine(host));
+    for (const core of CORES) console.log(coreLine(core));
+    for (const streams of STREAMS) console.log(streamsLine(streams));
     return 0;
   }
-  const unknown = positionals.filter((name) => !SCENES.some((scene) => scene.name === name));
+  const unknown = positionals.filter(
+    (name) => ![...SCENES, ...HOSTS, ...SLOW_HOSTS, ...CORES, ...STREAMS].some((scene) => scene.name === name),
+  );
   if (unknown.length > 0) {
     console.error(`no scene ${unknown.join(', ')}; see --list`);
     return 2;
@@ -47,29 +58,51 @@ async function main(): Promise<number> {
   await lockLab();
   installPackages();
   installForky();
-  const wanted = SCENES.filter((scene) => positionals.length === 0 || positionals.includes(scene.name));
-  const failed = await makeAll(wanted, values.force ?? false, values.peers ?? false);
+  const failed = await makeAll(toMake(positionals, values.force ?? false, values.peers ?? false));
   if (failed.length > 0) console.error(`failed: ${failed.join(', ')}`);
   return failed.length > 0 ? 1 : 0;
+}
+
+interface Making {
+  readonly name: string;
+  /** Returns whether it did anything. */
+  readonly make: () => Promise<boolean>;
+}
+
+/** What is named, or where nothing is, all but the slow ones. */
+function toMake(named: readonly string[], force: boolean, peers: boolean): Making[] {
+  const scene = async (one: Scene): Promise<boolean> => {
+    const made = await makeScene(one, force);
+    if (peers) keepPeerAnswers(one);
+    return made;
+  };
+  const usual: Making[] = [
+    ...SCENES.map((one) => ({ name: one.name, make: () => scene(one) })),
+    ...HOSTS.map((one) => ({ name: one.name, make: () => makeHost(one, force) })),
+    ...CORES.map((one) => ({ name: one.name, make: () => makeCore(one, force) })),
+    ...STREAMS.map((one) => ({ name: one.name, make: () => makeStreams(one, force) })),
+  ];
+  if (named.length === 0) return usual;
+  const slow = SLOW_HOSTS.map((one) => ({ name: one.name, make: () => makeHost(one, force) }));
+  return [...usual, ...slow].filter(({ name }) => named.includes(name));
 }
 
 /** A guest waits more than it computes: two at a time keep two processors busy. */
 const AT_A_TIME = 2;
 
 /** Gives the names of those that could not be made. */
-async function makeAll(scenes: readonly Scene[], force: boolean, peers: boolean): Promise<string[]> {
+async function makeAll(all: readonly Making[]): Promise<string[]> {
   const failed: string[] = [];
   // One for all who take from it.
-  const left = scenes.values();
+  const left = all.values();
   const work = async (): Promise<void> => {
-    for (const scene of left) {
+    for (const { name, make } of left) {
       try {
-        if (!(await makeScene(scene, force))) say(`${scene.name}: already made`);
-        if (peers) keepPeerAnswers(scene);
+        if (!(await make())) say(`${name}: already made`);
       } catch (error) {
         if (!(error instanceof LabError)) throw error;
-        say(`${scene.name}: failed: ${error.message}`);
-        failed.push(scene.name);
+        say(`${name}: failed: ${error.message}`);
+        failed.push(name);
       }
     }
   };
@@ -89,6 +122,24 @@ function line(scene: Scene): string {
     ...scene.commandLine,
   ];
   return `${scene.name.padEnd(24)}${words.join(', ')}`;
+}
+
+function hostLine(host: Host): string {
+  const guests = host.guests.map(
+    ({ name, kernel, machine, megabytes, cpus, ending }) =>
+      `${name} (${kernel}, ${machine}, ${megabytes} MiB, ${cpus} CPU, ${ending})`,
+  );
+  return `${host.name.padEnd(24)}kernel ${host.kernel}, QEMU ${host.qemu}, ${host.megabytes} MiB, guests ${guests.join(', ')}`;
+}
+
+function coreLine(core: Core): string {
+  const words = [`kernel ${core.kernel}`, `QEMU ${core.qemu}`, core.machine, `${core.megabytes} MiB`, core.ending];
+  return `${core.name.padEnd(24)}${[...words, `memory ${core.backend}`, `core by ${core.by}`].join(', ')}`;
+}
+
+function streamsLine(streams: Streams): string {
+  const words = [`kernel ${streams.kernel}`, `QEMU ${streams.qemu}`, streams.machine, `${streams.megabytes} MiB`];
+  return `${streams.name.padEnd(24)}${[...words, 'savevm', ...streams.kinds, `libvirt (${streams.libvirt})`].join(', ')}`;
 }
 
 process.exitCode = await main();

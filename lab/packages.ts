@@ -5,6 +5,7 @@ import { LabError, run, say } from './shell.js';
 
 const PACKAGES = [
   'qemu-system-x86',
+  'qemu-utils',
   'seabios',
   'ovmf',
   'busybox-static',
@@ -14,6 +15,7 @@ const PACKAGES = [
   'debootstrap',
   'makedumpfile',
   'crash',
+  'gdb',
   'gcc-12',
   'libc6-dev',
   'make',

@@ -1,7 +1,7 @@
 /** One running guest: its serial console, and QEMU's monitor (QMP). */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from './chroot.js';
@@ -23,7 +23,20 @@ export function serialArguments(serialLog: string): string[] {
   return ['-chardev', `file,id=serial,path=${serialLog}`];
 }
 
+/** An empty disk of this size, and the arguments for it. */
+export function disk(path: string, bytes: number): string[] {
+  writeFileSync(path, '');
+  truncateSync(path, bytes);
+  return drive(path);
+}
+
+/** A file that is there, as a disk. */
+export function drive(path: string): string[] {
+  return ['-drive', `if=virtio,format=raw,cache=unsafe,file=${path}`];
+}
+
 const LOOK_MILLISECONDS = 25;
+const DUMP_SECONDS = 300;
 
 /** The reply with this id means that the monitor takes commands. */
 const GREETING = 0;
@@ -71,6 +84,13 @@ export class Guest {
     return this.#ended;
   }
 
+  /** QEMU's process. */
+  get pid(): number {
+    const { pid } = this.#child;
+    if (pid === undefined) throw new LabError('QEMU was not started');
+    return pid;
+  }
+
   /** All that the console showed. */
   get console(): string {
     return readFileSync(this.#serialLog, 'latin1');
@@ -113,10 +133,36 @@ export class Guest {
     return typeof text === 'string' ? text.replaceAll('\r\n', '\n') : '';
   }
 
+  /** Looks at the registers of the stopped guest, and lets it run on, until all CPUs are as wanted. */
+  async catch(wanted: (cpus: readonly string[]) => boolean): Promise<void> {
+    for (let look = 0; look < 200; look++) {
+      await sleep(50);
+      await this.execute('stop');
+      const registers = await this.monitor('info registers -a');
+      if (wanted(registers.split(/^CPU#\d+/m).slice(1))) return;
+      await this.execute('cont');
+    }
+    throw new LabError('the CPUs were never in the wanted state');
+  }
+
+  /** Has QEMU write a dump of the guest's memory. */
+  async dump(path: string, format: string, paging = false): Promise<void> {
+    const answer = this.execute('dump-guest-memory', { paging, protocol: `file:${path}`, format });
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new LabError(`dump-guest-memory ${format} takes too long`)), DUMP_SECONDS * 1000);
+    });
+    try {
+      await Promise.race([answer, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   /** Ends QEMU and waits until it is gone. */
-  async quit(): Promise<void> {
+  async quit(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    if (this.#end === undefined) this.#child.kill(signal);
     this.#child.stdin?.end();
-    if (this.#end === undefined) this.#child.kill('SIGKILL');
     await this.#ended;
   }
 

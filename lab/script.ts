@@ -5,6 +5,7 @@ import { DEATHS } from './deaths.js';
 import { MAIN, NODE, SETPRIV, WATCH } from './live.js';
 import { CAPTURED, READY } from './markers.js';
 import { memoryScript } from './memory.js';
+import { spinning } from './plain.js';
 import type { Scene } from './scenes.js';
 import { STUCK_MODULE, STUCK_PATH } from './stuck.js';
 
@@ -37,7 +38,7 @@ const TRUTH: readonly Told[] = [
 ];
 
 /** A section of text on the truth disk; the host cuts it out again with `sections`. */
-const TELL = `
+export const TELL = `
 tell() { echo "@@ begin $1"; shift; "$@"; echo; echo "@@ end"; }
 `;
 
@@ -61,7 +62,7 @@ ${ending(scene)}
 `;
 }
 
-function tellAll(told: readonly Told[]): string {
+export function tellAll(told: readonly Told[]): string {
   return told.map(([name, command]) => `tell ${name} ${command}`).join('\n');
 }
 
@@ -104,13 +105,8 @@ function ending(scene: Scene): string {
   switch (scene.ending) {
     case 'panic':
       return `echo "${READY}"\necho c > /proc/sysrq-trigger`;
-    case 'hung': {
-      const cpus = Array.from(
-        { length: scene.cpus },
-        (_, cpu) => `taskset ${(1 << cpu).toString(16)} sh -c 'while :; do :; done' &`,
-      );
-      return [...cpus, `echo "${READY}"`, 'wait'].join('\n');
-    }
+    case 'hung':
+      return [...spinning(scene.cpus), `echo "${READY}"`, 'wait'].join('\n');
     case 'rebooted':
     case 'idle':
       return `echo "${READY}"\nwait`;

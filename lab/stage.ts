@@ -1,28 +1,19 @@
 /** Makes one scene: boots the guest, waits until it is where it should be, stops it, dumps it, keeps the truth. */
 
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, inForky } from './chroot.js';
 import { DEATHS, type Death } from './deaths.js';
-import { labDirectory, labPath, sceneDirectory } from './directories.js';
+import { labDirectory, labPath } from './directories.js';
 import { crashModule, MODULE_FILE, secretsDigest, secretsProgram, sourcesDigest, userProgram } from './guest.js';
 import { buildInitramfs, moduleFile } from './initramfs.js';
 import { type Kernel, kernel } from './kernels.js';
 import { carriedDigest, carriedFiles, NODE, SETPRIV } from './live.js';
 import { DERIVATIONS, derive, SNAPPY_FILE } from './makedumpfile.js';
+import { remake } from './making.js';
 import { CAPTURED, LOCKED_UP, PANICKED, READY } from './markers.js';
 import { BALLOON, BALLOON_MEGABYTES, MEMORY_MODULES, memoryDigest, memoryDisks, memoryProgram } from './memory.js';
-import { Guest, serialArguments } from './qemu.js';
+import { disk, drive, Guest, serialArguments } from './qemu.js';
 import type { Format, Scene } from './scenes.js';
 import { CAPTURE_SCRIPT, guestScript, TRUTH_DISK_BYTES } from './script.js';
 import { LabError, run, say } from './shell.js';
@@ -32,7 +23,6 @@ import { keepTruth } from './truth.js';
 const BOOT_SECONDS = 240;
 const CAPTURE_SECONDS = 600;
 const LIVE_SECONDS = 600;
-const DUMP_SECONDS = 300;
 
 /** Changes of the lab that make every scene old. */
 const EDITION = 2;
@@ -49,8 +39,6 @@ const FILES: Readonly<Record<Format, string>> = {
 
 /** Makes the scene unless it was made from the same definition before. Returns whether it did anything. */
 export async function makeScene(scene: Scene, force: boolean): Promise<boolean> {
-  const directory = sceneDirectory(scene.name);
-  const stamp = join(directory, 'scene.json');
   const derived = scene.makedumpfile ? { derived: [...DERIVATIONS, SNAPPY_FILE] } : {};
   const way = deathOf(scene);
   const guest =
@@ -62,21 +50,7 @@ export async function makeScene(scene: Scene, force: boolean): Promise<boolean> 
   const carried = scene.ending === 'live' ? { carried: carriedDigest() } : {};
   const program = scene.memory ? { program: memoryDigest() } : {};
   const parts = { edition: EDITION, ...scene, ...derived, ...guest, ...secrets, ...carried, ...program };
-  const definition = `${JSON.stringify(parts, undefined, 2)}\n`;
-  if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === definition) return false;
-  const making = `${directory}.making`;
-  try {
-    await attempt(scene, making);
-  } catch (error) {
-    if (!(error instanceof LabError)) throw error;
-    say(`${scene.name}: once more, because ${error.message}`);
-    await attempt(scene, making);
-  }
-  writeFileSync(join(making, 'scene.json'), definition);
-  // Who reads the scene meanwhile sees the old one or the new one, never half of one.
-  rmSync(directory, { recursive: true, force: true });
-  renameSync(making, directory);
-  return true;
+  return remake(scene.name, parts, force, (making) => attempt(scene, making));
 }
 
 async function attempt(scene: Scene, directory: string): Promise<void> {
@@ -172,16 +146,6 @@ function boot(scene: Scene, scratch: string): string[] {
   ];
 }
 
-function disk(path: string, bytes: number): string[] {
-  writeFileSync(path, '');
-  truncateSync(path, bytes);
-  return drive(path);
-}
-
-function drive(path: string): string[] {
-  return ['-drive', `if=virtio,format=raw,cache=unsafe,file=${path}`];
-}
-
 function initramfs(scene: Scene, guestKernel: Kernel): Uint8Array {
   const disks = ['virtio_pci', 'virtio_blk'];
   const way = deathOf(scene);
@@ -223,7 +187,7 @@ async function reach(scene: Scene, guest: Guest): Promise<void> {
       return reachDeath(scene, guest);
     case 'stuck':
       await guest.waitFor(LOCKED_UP, BOOT_SECONDS);
-      return until(guest, (cpus) => guest.console.endsWith('\n') && cpus.every((cpu) => cpu.includes('CPL=0')));
+      return guest.catch((cpus) => guest.console.endsWith('\n') && cpus.every((cpu) => cpu.includes('CPL=0')));
     case 'rebooted':
     case 'idle':
       if (scene.ending === 'rebooted') {
@@ -231,12 +195,12 @@ async function reach(scene: Scene, guest: Guest): Promise<void> {
         await guest.execute('system_reset');
       }
       await guest.waitFor(READY, BOOT_SECONDS);
-      return until(guest, (cpus) => cpus.every((cpu) => cpu.includes('HLT=1')));
+      return guest.catch((cpus) => cpus.every((cpu) => cpu.includes('HLT=1')));
     case 'live':
       return guest.waitFor(READY, LIVE_SECONDS);
     case 'hung':
       await guest.waitFor(READY, BOOT_SECONDS);
-      return until(guest, (cpus) => cpus.length === scene.cpus && cpus.every((cpu) => cpu.includes('CPL=3')));
+      return guest.catch((cpus) => cpus.length === scene.cpus && cpus.every((cpu) => cpu.includes('CPL=3')));
     case 'kdump':
       if (scene.memory) {
         await guest.waitFor(BALLOON, BOOT_SECONDS);
@@ -273,18 +237,6 @@ function splitConsole(serialLog: string, scene: Scene): void {
   writeFileSync(serialLog, last, 'latin1');
 }
 
-/** Looks at the registers of the stopped guest, and lets it run on, until all CPUs are as wanted. */
-async function until(guest: Guest, wanted: (cpus: readonly string[]) => boolean): Promise<void> {
-  for (let look = 0; look < 200; look++) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    await guest.execute('stop');
-    const registers = await guest.monitor('info registers -a');
-    if (wanted(registers.split(/^CPU#\d+/m).slice(1))) return;
-    await guest.execute('cont');
-  }
-  throw new LabError('the CPUs were never in the wanted state');
-}
-
 async function dump(scene: Scene, guest: Guest, directory: string): Promise<string[]> {
   const capability = JSON.stringify(await guest.execute('query-dump-guest-memory-capability'));
   const files: string[] = [];
@@ -295,7 +247,7 @@ async function dump(scene: Scene, guest: Guest, directory: string): Promise<stri
     } else {
       const name = format === 'elf-paging' ? 'elf' : format;
       if (!capability.includes(`"${name}"`)) continue;
-      await dumpMemory(guest, path, format === 'elf-paging', name);
+      await guest.dump(path, name, format === 'elf-paging');
     }
     chmodSync(path, 0o644);
     // Most of a guest's memory is zero: keep it as holes.
@@ -303,19 +255,6 @@ async function dump(scene: Scene, guest: Guest, directory: string): Promise<stri
     files.push(FILES[format]);
   }
   return files;
-}
-
-async function dumpMemory(guest: Guest, path: string, paging: boolean, format: string): Promise<void> {
-  const answer = guest.execute('dump-guest-memory', { paging, protocol: `file:${path}`, format });
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new LabError(`dump-guest-memory ${format} takes too long`)), DUMP_SECONDS * 1000);
-  });
-  try {
-    await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** The capture kernel's copy of /proc/vmcore, from its disk. */

@@ -2,18 +2,9 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
-import { account, exhume, type LabDump, labDumps } from './support.js';
+import { account, exhume, type LabDump, labDumps, TIMED, timed } from './support.js';
 
 const dumps = labDumps().filter(({ truth }) => truth.kernelRelease !== null);
-const TIMED = /\[ *\d+\.\d{6}\] .*/;
-
-/** Lines with a time stamp; whatever else stood on the console before one (a terminal's escapes, a program's words) goes. */
-function timed(text: string): string[] {
-  return text
-    .replaceAll('\r', '')
-    .split('\n')
-    .flatMap((line) => TIMED.exec(line)?.[0] ?? []);
-}
 
 /** What a console showed, up to where another kernel started on it. */
 function untilNextKernel(lines: readonly string[]): readonly string[] {

@@ -81,3 +81,14 @@ export function present<T extends object>(section: T | Absence): T {
   if ('absent' in section) assert.fail(section.absent);
   return section;
 }
+
+/** A line of a log, or of a console, with its time. */
+export const TIMED = /\[ *\d+\.\d{6}\] .*/;
+
+/** Lines with a time stamp; whatever else stood on the console before one (a terminal's escapes, a program's words) goes. */
+export function timed(text: string): string[] {
+  return text
+    .replaceAll('\r', '')
+    .split('\n')
+    .flatMap((line) => TIMED.exec(line)?.[0] ?? []);
+}

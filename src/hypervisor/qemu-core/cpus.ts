@@ -24,6 +24,7 @@ const UPPER_HALF = 0xffff_8000_0000_0000n;
 const REACH = 0x10000;
 /** How many CPU states are looked at for a list: the first two of a machine, and some copies of others. */
 const MOST_HEADS = 8;
+const MOST_LINKS = 64;
 /** How far behind the control registers EFER is: behind the bounds registers. */
 const EFER_REACH = 0x200;
 /** How far behind them the MSRs of SYSCALL are: behind some kilobytes of vector registers. */
@@ -233,11 +234,14 @@ function linksOf(
   structs: readonly CpuStruct[],
 ): { readonly next: number; readonly begins: number }[] {
   const found: { next: number; begins: number }[] = [];
+  const lowest = structs[0]?.eip ?? 0;
+  const highest = structs.at(-1)?.eip ?? 0;
   for (const { eip } of structs.slice(0, MOST_HEADS)) {
     const bytes = memory.before(eip, REACH);
     const view = viewOf(bytes);
     for (let at = 0; at + 8 <= bytes.length; at += 8) {
       const to = Number(view.getBigUint64(at, true));
+      if (to < lowest - REACH || to >= highest || found.length === MOST_LINKS) continue;
       for (const other of structs) {
         const begins = other.eip - to;
         const next = at - bytes.length;

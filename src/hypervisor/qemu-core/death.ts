@@ -16,6 +16,8 @@ const SIGINFO = structTable('siginfo', 128, {
   si_addr: u64(16),
 });
 
+/** What a debugger stops a process with before it takes a copy of it; nobody dies of it. */
+const SIGSTOP = 19;
 const SI_USER = 0;
 const SI_TKILL = -6;
 const SIGNALS = (
@@ -31,7 +33,7 @@ export function deathOf(core: ProcessCore, threads: readonly Thread[]): CoredPro
   const note = noteOf(core.notes, NT_SIGINFO);
   const info = note !== undefined && note.length >= SIGINFO.size ? SIGINFO.read(viewOf(note)) : undefined;
   const number = info?.si_signo || first?.signal || 0;
-  if (number === 0 || first === undefined) return undefined;
+  if (number === 0 || number === SIGSTOP || first === undefined) return undefined;
   const signal = SIGNALS[number - 1] ?? `signal ${number}`;
   return {
     signal,

@@ -1,15 +1,10 @@
 import { viewOf } from '../../bytes/struct-table.js';
+import type { LaidOut } from '../memory-layout.js';
 import type { ProcessMemory } from './process-memory.js';
 import { heaps, type RamBlock } from './ram-blocks.js';
 
-/** A range of guest-physical addresses and the part of a block that is there, in bytes. */
-export interface GuestRange {
-  readonly physical: number;
-  readonly size: number;
-  readonly block: RamBlock;
-  /** Where in the block it begins. */
-  readonly offset: number;
-}
+/** What of a block the guest has where. */
+export type GuestRange = LaidOut<RamBlock>;
 
 /** How QEMU itself had laid out the guest's memory. */
 export interface FlatView {
@@ -27,6 +22,8 @@ export interface FlatView {
  */
 const RANGE_BYTES = 0x40;
 const MAX_RANGES = 100_000;
+/** A machine's map has some dozens of ranges. */
+const MOST_IN_VIEW = 4096;
 const SYSTEM = 'memory';
 
 /**
@@ -40,8 +37,12 @@ export function findFlatViews(memory: ProcessMemory, blocks: readonly RamBlock[]
   const arrays = arraysAt(memory, mentions, byRegion);
   const owners = find(memory, new Set(arrays));
   const views: FlatView[] = [];
+  // Of views that overlap without end, as only a broken core has them, not all are read.
+  let read = 0;
   for (const { at, value } of owners) {
+    if (read > MAX_RANGES) break;
     const view = viewAt(memory, at, value, byRegion);
+    read += view?.ranges.length ?? 1;
     if (view !== undefined) views.push(view);
   }
   const named = find(memory, new Set(views.map(({ at }) => at))).filter(({ at }) => isSystem(memory, at));
@@ -125,7 +126,7 @@ function viewAt(
   if (counts === undefined) return undefined;
   const nr = viewOf(counts).getUint32(0, true);
   const allocated = viewOf(counts).getUint32(4, true);
-  if (nr === 0 || nr > allocated || nr > MAX_RANGES) return undefined;
+  if (nr === 0 || nr > allocated || nr > MOST_IN_VIEW) return undefined;
   const ranges: GuestRange[] = [];
   let end = 0;
   for (let i = 0; i < nr; i++) {

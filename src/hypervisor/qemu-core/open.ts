@@ -1,22 +1,21 @@
-import { hex, physicalAddress, virtualAddress } from '../../bytes/address.js';
+import { hex } from '../../bytes/address.js';
 import type { ByteSource } from '../../bytes/byte-source.js';
 import { type Damage, ExhumeError } from '../../bytes/errors.js';
 import { JoinedSource } from '../../bytes/joined-source.js';
 import type { Container } from '../../dump/container.js';
-import type { PhysicalMemory } from '../../dump/memory.js';
 import type { Opener } from '../../dump/open.js';
 import { EvidenceLog } from '../../kernel/evidence.js';
-import { X86PageTable } from '../../machine/x86-64/paging.js';
 import { guestNameOf, optionOf } from '../command-line.js';
 import type { GuestCpu } from '../guest.js';
 import { guestContainer } from '../guest-container.js';
+import { mappedPointers } from '../mapped-pointers.js';
+import { bySplit, SPLITS } from '../memory-layout.js';
 import { readCpus } from './cpus.js';
 import { type FlatView, findFlatViews, type GuestRange } from './flat-view.js';
 import { type BackingFile, guestMemory, type MissingBlock } from './guest-memory.js';
 import { openProcessCore, type ProcessCore } from './process-core.js';
 import { processFacts } from './process-facts.js';
 import { findRamBlocks, type RamBlock } from './ram-blocks.js';
-import { bySplit, mainMemory, SPLITS } from './split-rule.js';
 import { threadsOf } from './threads.js';
 
 const KVM_FILE = /anon_inode:kvm-vcpu|^\/dev\/kvm$/;
@@ -37,7 +36,7 @@ export const openQemuCore: Opener = ([source, ...others], { cacheBytes }): Conta
   const { cpus, layout } = readCpus(core.memory, threads, kvm);
   const joined = joinSources(source, others);
   const build = (ranges: readonly GuestRange[]) => guestMemory(core, joined.source, ranges, joined.backing, cacheBytes);
-  const map = mapOf(core, blocks, evidence, (ranges) => fitness(build(ranges).memory, cpus));
+  const map = mapOf(core, blocks, evidence, (ranges) => mappedPointers(build(ranges).memory, cpus));
   const { memory, missing } = build(map);
   const damage = [...core.damage.entries, ...missing.map(damageOfMissing)];
   if (cpus.length === 0) {
@@ -111,9 +110,8 @@ function mapOf(
     evidence.accept('guest-physical map', method, describeMap(view.ranges));
     return view.ranges;
   }
-  const main = mainMemory(blocks);
   const [first, ...rest] = SPLITS.map((split) => {
-    const ranges = bySplit(main, split);
+    const ranges = bySplit(blocks, split);
     return { split, ranges, fits: judge(ranges) };
   });
   const best = rest.reduce((one, other) => (other.fits > (one?.fits ?? 0) ? other : one), first);
@@ -135,25 +133,6 @@ function describeMap(ranges: readonly GuestRange[]): string {
       return `${hex(physical)}-${hex(physical + size - 1)} ${block.name}${offset === 0 ? '' : `+${hex(offset)}`}`;
     })
     .join(', ');
-}
-
-const CR0_PG = 1n << 31n;
-const CR4_LA57 = 1n << 12n;
-const PAGE_MASK = 0xf_ffff_ffff_f000n;
-
-/** How many of the CPUs' instruction and stack pointers their page tables map in this memory. */
-function fitness(memory: PhysicalMemory, cpus: readonly GuestCpu[]): number {
-  let mapped = 0;
-  for (const { registers } of cpus) {
-    const cr3 = registers?.control.get('cr3') ?? 0n;
-    if (registers === undefined || ((registers.control.get('cr0') ?? 0n) & CR0_PG) === 0n) continue;
-    const levels = ((registers.control.get('cr4') ?? 0n) & CR4_LA57) === 0n ? 4 : 5;
-    const table = new X86PageTable(memory, physicalAddress(cr3 & PAGE_MASK), levels);
-    for (const name of ['rip', 'rsp']) {
-      if (table.translate(virtualAddress(registers.general.get(name) ?? 0n)) !== undefined) mapped++;
-    }
-  }
-  return mapped;
 }
 
 function joinSources(

@@ -1,10 +1,10 @@
-import type { ByteSource } from '../../bytes/byte-source.js';
+import { type ByteSource, readUpTo } from '../../bytes/byte-source.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import { CachedSource } from '../../dump/cached-source.js';
 import type { Note } from '../../dump/container.js';
 import { DamageLog } from '../../dump/damage-log.js';
 import { isProcessCore, readElfNotes } from '../../dump/elf-core.js';
-import { type ElfHeader, ET_CORE, readElfHeader } from '../../dump/elf-header.js';
+import { type ElfHeader, ET_CORE, isElf, readElfHeader } from '../../dump/elf-header.js';
 import { readProgramHeaders } from '../../dump/elf-segments.js';
 import { ProcessMemory } from './process-memory.js';
 
@@ -39,6 +39,7 @@ const MAX_FILES = 1_000_000;
  * Throws EXH_BAD_HEADER and EXH_TRUNCATED as any ELF file.
  */
 export function openProcessCore(source: ByteSource, cacheBytes: number): ProcessCore | undefined {
+  if (!isElf(readUpTo(source, 0, 4))) return undefined;
   const header = readElfHeader(source);
   if (header.type !== ET_CORE || header.wordBits !== 64 || !header.littleEndian || header.programHeaders === 0) {
     return undefined;

@@ -1,0 +1,139 @@
+/** What a host with guests inside does, and what its guests do. */
+
+import { type Host, type InnerGuest, uuidOf } from './hosts.js';
+import { READY } from './markers.js';
+import { PLAIN_COMMAND_LINE } from './plain.js';
+import { TELL, tellAll } from './script.js';
+
+/** Where the host has a guest's kernel and initramfs. */
+export function guestFiles(guest: InnerGuest): { kernel: string; initrd: string } {
+  return { kernel: `/guests/${guest.name}/vmlinuz`, initrd: `/guests/${guest.name}/initrd` };
+}
+
+export const FIRMWARE = '/usr/share/qemu';
+
+/** Where on the truth disk the host looks for the word to die. */
+export const WORD_OFFSET = 60 << 20;
+export const DIE = 'die';
+
+/** The host's word that it has booted. */
+export const UP = '@@ up';
+
+/** The host's second and later disks are for the dumps that its own QEMUs make, in the order of the guests. */
+export function dumpDisk(index: number): string {
+  return `/dev/vd${String.fromCharCode('b'.charCodeAt(0) + index)}`;
+}
+
+const WAIT_SECONDS = 240;
+
+/** A word to a guest's QEMU; the answer ends with what the second word says. */
+const ASK = `
+ask() {
+  size=$(wc -c < /tmp/$1.monitor); asked=$(grep -c 'VM status' /tmp/$1.monitor)
+  printf '%s\\ninfo status\\n' "$2" > /tmp/$1.in
+  while [ $(grep -c 'VM status' /tmp/$1.monitor) = $asked ]; do sleep 0.1; done
+  tail -c +$((size + 1)) /tmp/$1.monitor
+}
+`;
+
+/** Waits for a condition, in busybox's sh; a host that waits for ever is a failure. */
+function waitUntil(condition: string): string {
+  return `left=${WAIT_SECONDS * 5}
+until ${condition} 2> /dev/null; do
+  left=$((left - 1)); [ $left = 0 ] && tail -n 20 /tmp/*.serial && echo '@@ failed: no ${condition.replaceAll("'", '')}'
+  sleep 0.2
+done`;
+}
+
+/** The host's script: it starts its guests, waits until each is where it should be, has each dumped, and dies when told. */
+export function hostScript(host: Host): string {
+  return `
+echo "${UP}"
+echo 0 > /proc/sys/kernel/kptr_restrict
+${TELL}
+${ASK}
+${host.guests.map(startGuest).join('\n')}
+${host.guests.map((guest, index) => reachGuest(guest, dumpDisk(index))).join('\n')}
+{
+${host.guests.flatMap(tellGuest).join('\n')}
+${tellAll([
+  ['release', 'uname -r'],
+  ['kallsyms', 'cat /proc/kallsyms'],
+  ['modules', 'cat /proc/modules'],
+  ['iomem', 'cat /proc/iomem'],
+  ['stat', 'cat /proc/[0-9]*/task/[0-9]*/stat'],
+  ['dmesg', 'dmesg -r'],
+])}
+} > /dev/vda 2> /dev/null
+sync
+echo 3 > /proc/sys/vm/drop_caches
+echo "${READY}"
+until [ "$(dd iflag=direct if=/dev/vda bs=4096 skip=${WORD_OFFSET / 4096} count=1 2> /dev/null | head -c ${DIE.length})" = ${DIE} ]; do sleep 0.2; done
+echo c > /proc/sysrq-trigger
+`;
+}
+
+function startGuest(guest: InnerGuest): string {
+  const { kernel, initrd } = guestFiles(guest);
+  const program = guest.machine === 'microvm' ? 'qemu-system-x86_64-microvm' : 'qemu-system-x86_64';
+  const args = [
+    ...[`-name`, guest.name, '-uuid', uuidOf(guest)],
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-L', FIRMWARE],
+    ...['-machine', guest.machine === 'microvm' ? 'microvm,rtc=on' : 'pc', '-accel', 'kvm', '-cpu', 'host'],
+    ...['-smp', `${guest.cpus}`, '-m', `${guest.megabytes}`],
+    ...['-kernel', kernel, '-initrd', initrd, '-append', `"${PLAIN_COMMAND_LINE} noxsave"`],
+    ...['-serial', `file:/tmp/${guest.name}.serial`],
+    ...['-chardev', `pipe,id=monitor,path=/tmp/${guest.name}`, '-mon', 'monitor'],
+    ...(guest.vmcoreinfo ? ['-device', 'vmcoreinfo'] : []),
+  ];
+  return `mkfifo /tmp/${guest.name}.in /tmp/${guest.name}.out
+{ ${program} ${args.join(' ')} || echo "@@ failed: QEMU of ${guest.name}"; } &
+cat /tmp/${guest.name}.out > /tmp/${guest.name}.monitor &`;
+}
+
+function reachGuest(guest: InnerGuest, dumpTo?: string): string {
+  const { name } = guest;
+  const marker = guest.ending === 'panic' ? 'end Kernel panic' : READY;
+  const state = { panic: '', hung: 'CPL=3', idle: 'HLT=1' }[guest.ending];
+  const caught =
+    state === ''
+      ? [`ask ${name} stop > /dev/null`, `ask ${name} 'info registers -a' > /tmp/${name}.registers`]
+      : [
+          `until ask ${name} stop > /dev/null; ask ${name} 'info registers -a' > /tmp/${name}.registers; [ $(grep -c ${state} /tmp/${name}.registers) = ${guest.cpus} ]; do ask ${name} cont > /dev/null; sleep 0.1; done`,
+        ];
+  return [
+    waitUntil(`grep -q '${marker}' /tmp/${name}.serial`),
+    ...caught,
+    ...(dumpTo === undefined ? [] : dumpGuest(name, dumpTo)),
+    `for what in cpus name uuid 'mtree -f' ramblock; do ask ${name} "info $what"; done > /tmp/${name}.info`,
+    ...(guest.after === 'running' ? [`ask ${name} cont > /dev/null`] : []),
+  ].join('\n');
+}
+
+function dumpGuest(name: string, to: string): string[] {
+  return [
+    `ask ${name} 'dump-guest-memory ${to}' > /tmp/${name}.dump`,
+    `echo "@@ ${name} dumped"`,
+    `grep -qi error /tmp/${name}.dump && echo "@@ failed: dump of ${name}: $(cat /tmp/${name}.dump)"`,
+  ];
+}
+
+/** What a guest does that has one of its own: it tells of that on its console, and panics. */
+export function innerHostScript(inside: InnerGuest): string {
+  return `
+${TELL}
+${ASK}
+${startGuest(inside)}
+${reachGuest(inside)}
+${tellGuest(inside).join('\n')}
+echo c > /proc/sysrq-trigger
+`;
+}
+
+function tellGuest({ name }: InnerGuest): string[] {
+  return [
+    `tell ${name}.serial cat /tmp/${name}.serial`,
+    `tell ${name}.registers cat /tmp/${name}.registers`,
+    `tell ${name}.info cat /tmp/${name}.info`,
+  ];
+}

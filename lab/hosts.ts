@@ -1,0 +1,131 @@
+/** Hosts with guests inside: which kernels and machines, and how each guest ends before its host does. */
+
+import type { KernelName } from './kernels.js';
+import type { QemuName } from './scenes.js';
+
+/** A guest of a guest. Its QEMU runs in the host that the lab boots, under that host's KVM. */
+export interface InnerGuest {
+  readonly name: string;
+  readonly kernel: KernelName;
+  readonly machine: 'pc' | 'microvm';
+  readonly megabytes: number;
+  readonly cpus: number;
+  /** As in `lab/scenes.ts`. */
+  readonly ending: 'panic' | 'hung' | 'idle';
+  /** Its own `-device vmcoreinfo`, for its own QEMU's dump. */
+  readonly vmcoreinfo: boolean;
+  /** What it does after its own QEMU dumped it, until the host dies: nothing more, or go on. */
+  readonly after: 'stopped' | 'running';
+  /** It is a host itself. Such a guest panics, and the guest inside it was stopped before. */
+  readonly inside?: InnerGuest;
+}
+
+export interface Host {
+  readonly name: string;
+  readonly kernel: KernelName;
+  /** What the host runs on. */
+  readonly qemu: QemuName;
+  readonly megabytes: number;
+  readonly cpus: number;
+  readonly guests: readonly InnerGuest[];
+}
+
+export const HOSTS: readonly Host[] = [
+  {
+    name: 'host-6.1',
+    kernel: '6.1',
+    qemu: '7.2',
+    megabytes: 1024,
+    cpus: 2,
+    guests: [
+      {
+        name: 'alpha',
+        kernel: '6.1',
+        machine: 'microvm',
+        megabytes: 128,
+        cpus: 2,
+        ending: 'panic',
+        vmcoreinfo: true,
+        after: 'stopped',
+      },
+      {
+        name: 'beta',
+        kernel: '7.2',
+        machine: 'pc',
+        megabytes: 192,
+        cpus: 1,
+        ending: 'hung',
+        vmcoreinfo: true,
+        after: 'running',
+      },
+    ],
+  },
+  {
+    name: 'host-7.2',
+    kernel: '7.2',
+    qemu: '11.1',
+    megabytes: 1024,
+    cpus: 2,
+    guests: [
+      {
+        name: 'gamma',
+        kernel: '7.2',
+        machine: 'pc',
+        megabytes: 144,
+        cpus: 1,
+        ending: 'idle',
+        vmcoreinfo: false,
+        after: 'stopped',
+      },
+      {
+        name: 'delta',
+        kernel: '6.1',
+        machine: 'microvm',
+        megabytes: 160,
+        cpus: 2,
+        ending: 'panic',
+        vmcoreinfo: true,
+        after: 'running',
+      },
+    ],
+  },
+];
+
+/** Made only when they are named: minutes each. */
+export const SLOW_HOSTS: readonly Host[] = [
+  {
+    name: 'host-nested',
+    kernel: '6.1',
+    qemu: '7.2',
+    megabytes: 1536,
+    cpus: 2,
+    guests: [
+      {
+        name: 'outer',
+        kernel: '6.1',
+        machine: 'microvm',
+        megabytes: 640,
+        cpus: 1,
+        ending: 'panic',
+        vmcoreinfo: false,
+        after: 'stopped',
+        inside: {
+          name: 'inner',
+          kernel: '6.1',
+          machine: 'microvm',
+          megabytes: 96,
+          cpus: 1,
+          ending: 'panic',
+          vmcoreinfo: false,
+          after: 'stopped',
+        },
+      },
+    ],
+  },
+];
+
+/** QEMU's own identifier of a guest: from its name, so that it can be told again. */
+export function uuidOf(guest: InnerGuest): string {
+  const digits = Buffer.from(guest.name).toString('hex').padEnd(12, '0').slice(0, 12);
+  return `e4a3c0de-0000-4000-8000-${digits}`;
+}
