@@ -1,6 +1,4 @@
-import { closeSync, fsyncSync, openSync, realpathSync, renameSync, statSync, unlinkSync, writeSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
-import { ExhumeError } from '../bytes/errors.js';
+import { closeSync, openSync, statSync } from 'node:fs';
 
 /** Where an answer goes: the terminal, a pipe, or a file. */
 export interface Output {
@@ -32,51 +30,49 @@ export function streamOutput(stream: TextStream): Output {
 }
 
 /**
- * A file that is either there whole or not at all: a temporary file beside it, flushed to the disk, then renamed.
- * Devices and pipes (`/dev/null`) are written to directly.
+ * A file that is either there whole or not at all: see {@link OutputFile}. Devices and pipes (`/dev/null`) are written to
+ * directly. Throws EXH_NO_SPACE, EXH_IO.
  */
-export function fileOutput(path: string): Output {
-  const target = existing(path);
-  const special = target !== undefined && !statSync(target).isFile();
-  const place = target ?? path;
-  const written = special ? place : join(dirname(place), `.${basename(place)}.${process.pid}.partial`);
-  const descriptor = guard(path, () => openSync(written, special ? 'w' : 'wx'));
+export async function fileOutput(path: string): Promise<Output> {
+  // Few answers go to a file: the others need not load this.
+  const [{ OutputFile }, { PipeSink }, { outputError }] = await Promise.all([
+    import('../bytes/node/output-file.js'),
+    import('../bytes/node/pipe-sink.js'),
+    import('../bytes/node/output-error.js'),
+  ]);
+  try {
+    if (statSync(path, { throwIfNoEntry: false })?.isFile() === false) {
+      const descriptor = openSync(path, 'w');
+      const sink = new PipeSink(descriptor, path);
+      const close = () => closeSync(descriptor);
+      return textOutput((bytes) => sink.append(bytes), close, close);
+    }
+  } catch (error) {
+    throw outputError(path, 'open', error);
+  }
+  const file = OutputFile.create(path, ANSWER_MODE);
+  let size = 0;
+  const append = (bytes: Uint8Array) => {
+    file.write(size, bytes);
+    size += bytes.length;
+  };
+  return textOutput(
+    append,
+    () => file.commit(),
+    () => file.abort(),
+  );
+}
+
+/** An answer may be read by whoever the umask lets. */
+const ANSWER_MODE = 0o666;
+
+function textOutput(append: (bytes: Uint8Array) => void, commit: () => void, discard: () => void): Output {
   return {
     write(text) {
-      guard(path, () => {
-        const bytes = Buffer.from(text);
-        for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);
-      });
+      append(Buffer.from(text));
       return undefined;
     },
-    commit() {
-      guard(path, () => {
-        if (!special) fsyncSync(descriptor);
-        closeSync(descriptor);
-        if (!special) renameSync(written, place);
-      });
-    },
-    discard() {
-      closeSync(descriptor);
-      if (!special) unlinkSync(written);
-    },
+    commit,
+    discard,
   };
-}
-
-/** The file behind a name, through symbolic links; undefined when there is none yet. */
-function existing(path: string): string | undefined {
-  try {
-    return realpathSync(path);
-  } catch {
-    return undefined;
-  }
-}
-
-function guard<T>(path: string, action: () => T): T {
-  try {
-    return action();
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ExhumeError('EXH_IO', `${path}: cannot write: ${reason}`, { file: path }, { cause: error });
-  }
 }

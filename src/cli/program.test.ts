@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -112,6 +121,7 @@ test('-o leaves a whole file, or none', async () => {
   const { status, stdout } = await exhume('sym', SAMPLE_PATH, 'jiffies', '-o', path);
   assert.deepEqual([status, stdout], [0, '']);
   assert.match(readFileSync(path, 'utf8'), /^[0-9a-f]{16} \(.\) jiffies/);
+  assert.equal(statSync(path).mode & 0o777, 0o666 & ~process.umask());
   const kept = readFileSync(path);
   assert.equal((await exhume('sym', SAMPLE_PATH, '--grep', '(', '-o', path)).status, 2);
   assert.deepEqual(readFileSync(path), kept);

@@ -128,14 +128,15 @@ export class Session {
     lines: Iterable<string>,
     stream: 'stdout' | 'stderr' = 'stdout',
   ): Promise<void> {
-    const out = output === undefined || output === '-' ? streamOutput(this.surroundings[stream]) : fileOutput(output);
+    const out =
+      output === undefined || output === '-' ? streamOutput(this.surroundings[stream]) : await fileOutput(output);
     try {
       await writeLines(out, lines);
+      out.commit();
     } catch (error) {
       out.discard();
       throw error;
     }
-    out.commit();
   }
 
   private tellDamage(damage: readonly Damage[]): void {

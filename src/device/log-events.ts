@@ -14,7 +14,13 @@ export type DeviceEvent = { readonly guest: string } & (
   /** A second machine came to the socket, and was sent away. */
   | { readonly event: 'busy' }
   | { readonly event: 'kept'; readonly id: number; readonly type: number; readonly bytes: number }
-  | { readonly event: 'refused'; readonly why: Refusal; readonly bytes: number; readonly again: boolean }
+  | {
+      readonly event: 'refused';
+      readonly why: Refusal;
+      readonly bytes: number;
+      readonly again: boolean;
+      readonly error?: string;
+    }
   /** A record's description is there: the last thing that is done for a record. */
   | { readonly event: 'described'; readonly file: string; readonly reason: string | null; readonly part: number | null }
   | { readonly event: 'erased'; readonly id: number; readonly type: number }
@@ -25,7 +31,7 @@ export type DeviceEvent = { readonly guest: string } & (
   /** How the guest's memory is moved, where descriptors of it were passed; and why they are not used, if so. */
   | { readonly event: 'memory'; readonly by: 'descriptors' | 'messages' | 'nothing'; readonly why?: string }
   /** The machine was stopped because of the disk; it was told to go on; it could not be stopped. */
-  | { readonly event: 'paused'; readonly why: Refusal }
+  | { readonly event: 'paused'; readonly why: Refusal; readonly error?: string }
   | { readonly event: 'resumed' }
   | { readonly event: 'pause-failed'; readonly error: string }
   | { readonly event: 'hook-failed'; readonly file: string; readonly error: string }

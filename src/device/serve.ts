@@ -105,7 +105,8 @@ class ToldStore extends ForwardedRecords {
       this.log({ guest, event: 'kept', id: outcome.id, type: record.type, bytes });
     } else {
       const again = this.refusing === outcome.error;
-      this.log({ guest, event: 'refused', why: outcome.error, bytes, again });
+      const { error: why, problem: error } = outcome;
+      this.log({ guest, event: 'refused', why, bytes, again, ...(error !== undefined && { error }) });
     }
     this.refusing = 'error' in outcome ? outcome.error : undefined;
     return outcome;

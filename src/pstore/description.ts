@@ -1,8 +1,33 @@
 import type { PstoreRecord, RecordTime } from './record.js';
 import type { PackMethod } from './unpack.js';
 
+/** What a record holds, as JSON. */
+export interface RecordContent {
+  /** Of a part of a dump; else null. */
+  readonly reason: string | null;
+  readonly count: number | null;
+  readonly part: number | null;
+  /** How it is compressed; null: by none of the methods that exhume knows, or it is damaged. */
+  readonly method: PackMethod | null;
+  /** Bytes as stored. */
+  readonly size: number;
+  /** Bytes when decompressed. */
+  readonly textSize: number | null;
+}
+
+export function recordContent({ header, method, size, text }: PstoreRecord): RecordContent {
+  return {
+    reason: header?.reason ?? null,
+    count: header?.count ?? null,
+    part: header?.part ?? null,
+    method: method ?? null,
+    size,
+    textSize: method === undefined ? null : text.length,
+  };
+}
+
 /** What stands beside each record in a store, as JSON (schemas/pstore-record.schema.json). */
-export interface RecordDescription {
+export interface RecordDescription extends RecordContent {
   readonly schema: 'exhume-pstore-record/1';
   readonly guest: string;
   readonly type: string;
@@ -13,15 +38,6 @@ export interface RecordDescription {
   readonly time: { readonly epoch: number; readonly nanoseconds: number; readonly iso: string };
   /** The id of the first record that the guest wrote in the same boot; null where that is not known. */
   readonly boot: number | null;
-  readonly reason: string | null;
-  readonly count: number | null;
-  readonly part: number | null;
-  /** How it is compressed; null: by none of the methods that exhume knows, or it is damaged. */
-  readonly method: PackMethod | null;
-  /** Bytes as stored. */
-  readonly size: number;
-  /** Bytes when decompressed. */
-  readonly textSize: number | null;
   /** Of the bytes as stored. */
   readonly sha256: string;
 }
@@ -31,7 +47,7 @@ export function describeRecord(
   record: PstoreRecord & { readonly guest: string; readonly time: RecordTime },
   sha256: string,
 ): RecordDescription {
-  const { guest, type, id, file, time, boot, header, method, size, text } = record;
+  const { guest, type, id, file, time, boot } = record;
   return {
     schema: 'exhume-pstore-record/1',
     guest,
@@ -40,12 +56,7 @@ export function describeRecord(
     file,
     time: { epoch: time.seconds, nanoseconds: time.nanoseconds, iso: isoTime(time) },
     boot: boot ?? null,
-    reason: header?.reason ?? null,
-    count: header?.count ?? null,
-    part: header?.part ?? null,
-    method: method ?? null,
-    size,
-    textSize: method === undefined ? null : text.length,
+    ...recordContent(record),
     sha256,
   };
 }

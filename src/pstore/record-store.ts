@@ -25,8 +25,8 @@ export type NewRecord = Pick<StoredRecord, 'type' | 'compressed' | 'data'>;
  */
 export type Refusal = 'quota' | 'full' | 'rate' | 'io' | 'size' | 'busy';
 
-/** What a write came to. */
-export type Written = { readonly id: number } | { readonly error: Refusal };
+/** What a write came to; with what the system said, where that is why. */
+export type Written = { readonly id: number } | { readonly error: Refusal; readonly problem?: string };
 
 type Eventual<T> = T | Promise<T>;
 

@@ -1,6 +1,6 @@
 import { ExhumeError } from '../bytes/errors.js';
 import { decodeText } from '../kernel/log/record.js';
-import { isoTime } from '../pstore/description.js';
+import { isoTime, recordContent } from '../pstore/description.js';
 import { byId, type Dump, joinDumps } from '../pstore/dumps.js';
 import type { PstoreRecord } from '../pstore/record.js';
 import type { PstoreCat, PstoreChange, PstoreList, PstoreRow, PstoreText } from './schema/pstore.js';
@@ -40,7 +40,8 @@ export function buildPstoreList(records: readonly PstoreRecord[]): PstoreList {
   };
 }
 
-function row({ file, guest, type, backend, id, time, header, method, size, text }: PstoreRecord): PstoreRow {
+function row(record: PstoreRecord): PstoreRow {
+  const { file, guest, type, backend, id, time } = record;
   return {
     name: file,
     guest: guest ?? null,
@@ -48,12 +49,7 @@ function row({ file, guest, type, backend, id, time, header, method, size, text 
     backend: backend ?? null,
     id: String(id),
     time: time === undefined ? null : { epoch: time.seconds, iso: isoTime(time) },
-    reason: header?.reason ?? null,
-    count: header?.count ?? null,
-    part: header?.part ?? null,
-    method: method ?? null,
-    size,
-    textSize: method === undefined ? null : text.length,
+    ...recordContent(record),
   };
 }
 

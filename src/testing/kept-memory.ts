@@ -1,35 +1,18 @@
 import type { Pfn } from '../bytes/address.js';
-import { type MissingState, type PageState, PhysicalMemory, type PhysicalRange } from '../dump/memory.js';
+import type { PhysicalMemory } from '../dump/memory.js';
 import type { PageBitmap } from '../dump/page-bitmap.js';
+import { ThinnedMemory } from './thinned-memory.js';
 
-/** Another memory with nothing but some of its pages: what a dump has from which the others were filtered. */
-export class KeptMemory extends PhysicalMemory {
-  readonly pageSize: number;
-
+/** Another memory with nothing but some of its pages. */
+export class KeptMemory extends ThinnedMemory {
   constructor(
-    private readonly under: PhysicalMemory,
+    under: PhysicalMemory,
     private readonly kept: PageBitmap,
   ) {
-    super();
-    this.pageSize = under.pageSize;
+    super(under);
   }
 
-  ranges(): readonly PhysicalRange[] {
-    return this.under.ranges();
-  }
-
-  /** As told by the whole dump, so that answers which tell it are the same. */
-  override presentBytes(): number {
-    return this.under.presentBytes();
-  }
-
-  state(pfn: Pfn): PageState {
-    const state = this.under.state(pfn);
-    return state === 'present' && !this.kept.has(pfn) ? 'excluded' : state;
-  }
-
-  page(pfn: Pfn): Uint8Array | MissingState {
-    const state = this.state(pfn);
-    return state === 'present' ? this.under.page(pfn) : state;
+  protected keeps(pfn: Pfn): boolean {
+    return this.kept.has(pfn);
   }
 }

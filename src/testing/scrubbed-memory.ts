@@ -1,50 +1,35 @@
 import type { Pfn } from '../bytes/address.js';
 import type { UserScrub } from '../convert/scrub.js';
-import { type MissingState, type PageState, PhysicalMemory, type PhysicalRange } from '../dump/memory.js';
+import type { MissingState, PhysicalMemory } from '../dump/memory.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { ALWAYS_DROPPED, PAGE_CLASS, PageClassifier, readPageFacts } from '../kernel/memory/page-classes.js';
+import { ThinnedMemory } from './thinned-memory.js';
 
 /** A kernel's memory as a dump has it from which the data of users was scrubbed. */
-export class ScrubbedMemory extends PhysicalMemory {
-  readonly pageSize: number;
-  private readonly under: PhysicalMemory;
+export class ScrubbedMemory extends ThinnedMemory {
   private readonly classes: Uint8Array;
 
   constructor(
     kernel: Kernel,
     private readonly scrub: UserScrub,
   ) {
-    super();
-    this.under = kernel.machine.memory;
-    this.pageSize = this.under.pageSize;
-    this.classes = new Uint8Array(Math.ceil((this.under.ranges().at(-1)?.end ?? 0) / this.pageSize));
+    const { memory } = kernel.machine;
+    super(memory);
+    this.classes = new Uint8Array(Math.ceil((memory.ranges().at(-1)?.end ?? 0) / this.pageSize));
     const classifier = new PageClassifier(kernel.memory, readPageFacts(kernel));
-    for (const { start, end } of this.under.ranges()) {
+    for (const { start, end } of memory.ranges()) {
       const first = Math.floor(start / this.pageSize);
       classifier.classify(first, this.classes.subarray(first, Math.ceil(end / this.pageSize)));
     }
   }
 
-  ranges(): readonly PhysicalRange[] {
-    return this.under.ranges();
-  }
-
-  /** As told by the whole dump, so that answers which tell it are the same. */
-  override presentBytes(): number {
-    return this.under.presentBytes();
-  }
-
-  state(pfn: Pfn): PageState {
-    const state = this.under.state(pfn);
-    if (state !== 'present') return state;
+  protected keeps(pfn: Pfn): boolean {
     const drops = this.scrub.classes | ALWAYS_DROPPED | PAGE_CLASS.unknown;
-    const dropped = ((this.classes[pfn] ?? PAGE_CLASS.unknown) & drops) !== 0;
-    return dropped || this.scrub.pages.has(pfn) ? 'excluded' : 'present';
+    return ((this.classes[pfn] ?? PAGE_CLASS.unknown) & drops) === 0 && !this.scrub.pages.has(pfn);
   }
 
-  page(pfn: Pfn): Uint8Array | MissingState {
-    const state = this.state(pfn);
-    const page = state === 'present' ? this.under.page(pfn) : state;
+  override page(pfn: Pfn): Uint8Array | MissingState {
+    const page = super.page(pfn);
     return typeof page === 'string' ? page : this.blanked(page, pfn * this.pageSize);
   }
 

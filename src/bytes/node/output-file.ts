@@ -47,12 +47,13 @@ export class OutputFile implements ByteSink {
   /**
    * Begins a file. Throws EXH_USAGE when something other than a file stands there (a directory, a device, a pipe),
    * EXH_NO_SPACE, or EXH_IO when the system refuses.
+   * @param mode who may read it, less what the umask takes away
    */
-  static create(name: string): OutputFile {
+  static create(name: string, mode = MODE): OutputFile {
     try {
       const target = targetOf(name);
       const temporary = temporaryOf(target);
-      return new OutputFile(name, target, temporary, openSync(temporary, 'wx', MODE));
+      return new OutputFile(name, target, temporary, openSync(temporary, 'wx', mode));
     } catch (error) {
       throw outputError(name, 'create', error);
     }

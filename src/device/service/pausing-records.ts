@@ -26,7 +26,7 @@ export class PausingRecords extends ForwardedRecords {
       if ('id' in written || (written.error !== 'io' && written.error !== 'full')) return written;
       const monitor = this.monitor();
       if (monitor === undefined) return written;
-      this.pause ??= this.stop(monitor, written.error).finally(() => {
+      this.pause ??= this.stop(monitor, written.error, written.problem).finally(() => {
         this.pause = undefined;
       });
       if (!(await this.pause)) return written;
@@ -34,11 +34,11 @@ export class PausingRecords extends ForwardedRecords {
   }
 
   /** Resolves when the machine goes on: true. False: it could not be stopped, or has gone. */
-  private async stop(monitor: string, why: 'io' | 'full'): Promise<boolean> {
+  private async stop(monitor: string, why: 'io' | 'full', problem: string | undefined): Promise<boolean> {
     const { guest, log } = this;
     try {
       const { resumed } = await pauseMachine(monitor);
-      log({ guest, event: 'paused', why });
+      log({ guest, event: 'paused', why, ...(problem !== undefined && { error: problem }) });
       const goesOn = await resumed;
       if (goesOn) log({ guest, event: 'resumed' });
       return goesOn;

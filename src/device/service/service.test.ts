@@ -206,7 +206,7 @@ test('when the disk fails the machine is stopped, and the record is tried again 
   const { driver } = await startMachine(t, socket('a'));
   renameSync(join(records, 'a'), join(records, '.away'));
   const write = driver.write(WRITE, PANIC);
-  await until('paused');
+  assert.match(String((await until('paused'))['error']), /dmesg-1: cannot create: ENOENT/);
   assert.equal(monitor.running, false);
   assert.equal(await driver.virtio.status(), 15);
   monitor.goOn();

@@ -38,4 +38,5 @@ export type StoreResponse =
   | { readonly id: number; readonly answer: StoreAnswers[keyof StoreAnswers] }
   | { readonly id: number; readonly error: PlainError }
   | { readonly described: RecordDescription; readonly path: string }
+  /** Of guests for which it may have changed. */
   | { readonly usage: ReadonlyMap<string, GuestUsage> };

@@ -49,8 +49,8 @@ function reply(request: StoreQuestion & { readonly id: number }): void {
     post({ id, error: plainError(error) });
     return;
   }
-  const usage = store?.usage;
-  if (usage !== undefined && request.kind !== 'next') post({ usage });
+  if (store === undefined || request.kind === 'next') return;
+  post({ usage: 'guest' in request ? new Map([[request.guest, store.guest(request.guest).usage]]) : store.usage });
 }
 
 function answerTo(

@@ -37,7 +37,7 @@ export class StoreThread {
   private ended = false;
   private lastId = 0;
   private readonly waiting = new Map<number, Waiting>();
-  private known: ReadonlyMap<string, GuestUsage> = new Map();
+  private readonly known = new Map<string, GuestUsage>();
 
   private constructor(
     private start: StoreStart,
@@ -138,7 +138,7 @@ export class StoreThread {
     if ('described' in response) {
       this.events.described?.(response.described, response.path);
     } else if ('usage' in response) {
-      this.known = response.usage;
+      for (const [guest, usage] of response.usage) this.known.set(guest, usage);
     } else {
       const waiting = this.waiting.get(response.id);
       this.waiting.delete(response.id);
@@ -181,35 +181,36 @@ class ThreadRecords implements RecordStore {
   }
 
   open(): Promise<boolean> {
-    return this.ask({ kind: 'open', guest: this.guest }, false);
+    return this.ask({ kind: 'open', guest: this.guest }, () => false);
   }
 
   next(most: number): Promise<StoredRecord | undefined> {
-    return this.ask({ kind: 'next', guest: this.guest, most }, undefined);
+    return this.ask({ kind: 'next', guest: this.guest, most }, () => undefined);
   }
 
   write(record: NewRecord, again = false): Promise<Written> {
-    if (this.waiting >= MOST_WAITING) return Promise.resolve({ error: 'busy' });
-    return this.ask({ kind: 'write', guest: this.guest, record, again }, { error: 'io' });
+    return this.ask({ kind: 'write', guest: this.guest, record, again }, (problem) => {
+      return problem === undefined ? { error: 'busy' } : { error: 'io', problem };
+    });
   }
 
   erase(type: number, id: number): Promise<boolean> {
-    return this.ask({ kind: 'erase', guest: this.guest, type, record: id }, false);
+    return this.ask({ kind: 'erase', guest: this.guest, type, record: id }, () => false);
   }
 
+  /** @param otherwise the answer when too much waits, or else because of a problem */
   private async ask<Q extends StoreQuestion>(
     question: Q,
-    otherwise: StoreAnswers[Q['kind']],
+    otherwise: (problem?: string) => StoreAnswers[Q['kind']],
   ): Promise<StoreAnswers[Q['kind']]> {
-    if (this.waiting >= MOST_WAITING) return otherwise;
+    if (this.waiting >= MOST_WAITING) return otherwise();
     this.atRest = false;
     if (question.kind === 'open') this.passing = true;
     this.waiting++;
     try {
       return await this.thread.ask(question);
-    } catch {
-      // The disk failed, or the thread did: those who run it are told.
-      return otherwise;
+    } catch (error) {
+      return otherwise(error instanceof Error ? error.message : String(error));
     } finally {
       this.waiting--;
     }

@@ -20,7 +20,9 @@ export interface PageLayout {
   readonly littleEndian: boolean;
   /** `sizeof(struct page)`, in bytes. */
   readonly size: number;
-  /** It is a part of a compound page, but not its head: bit 0 of `compound_head`, in 7.2 of `compound_info`. */
+  /** Offset of `compound_head`, in 7.2 `compound_info`: 64 bits. */
+  readonly compound: number;
+  /** It is a part of a compound page, but not its head: bit 0 of that. */
   readonly tail: WordTest;
   readonly head: WordTest;
   /** Offset from the head of the byte that holds the order of a compound page: in the first tail page. */
@@ -94,6 +96,7 @@ export function readPageLayout(kernel: Kernel): PageLayout {
     return { offset: type, mask: 0x8000_0000 | ~value, value: 0x8000_0000 | 0 };
   };
 
+  const compound = layouts.offset('page', 'compound_info') ?? offsetOf('compound_head');
   const swapCache = bitOf('PG_swapcache');
   const swapBacked = bitOf('PG_swapbacked');
   const buddy = pageType('buddy');
@@ -102,7 +105,8 @@ export function readPageLayout(kernel: Kernel): PageLayout {
   return checked({
     littleEndian,
     size,
-    tail: all(low(layouts.offset('page', 'compound_info') ?? offsetOf('compound_head')), 1),
+    compound,
+    tail: all(low(compound), 1),
     head: required(flag('PG_head') ?? headMask(kernel, flags), 'PG_head'),
     compoundOrder: compoundByte(kernel, 'order', size) ?? size + flags + (littleEndian ? 0 : 3),
     huge: huge ?? NEVER,
@@ -132,9 +136,9 @@ const LARGEST = 4096;
 
 /** Everything that is looked at lies in a page's structure or in the one after. Throws EXH_BAD_STRUCTURE. */
 function checked(layout: PageLayout): PageLayout {
-  const { size, compoundOrder, buddyOrder } = layout;
+  const { size, compound, compoundOrder, buddyOrder } = layout;
   const words = Object.values(layout).flatMap((value) => (isTest(value) ? [value.offset + 4] : []));
-  const end = Math.max(...words, compoundOrder + 1, buddyOrder + 8);
+  const end = Math.max(...words, compound + 8, compoundOrder + 1, buddyOrder + 8);
   if (!(size >= 8 && size <= LARGEST && end <= 2 * size)) {
     throw new ExhumeError('EXH_BAD_STRUCTURE', `struct page of ${size} bytes has a member that ends at ${end}`, {
       expected: 2 * size,

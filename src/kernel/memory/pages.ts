@@ -136,8 +136,7 @@ export class PageArray {
    * since 7.1 it may be a mask that makes the head's address of the tail's (include/linux/page-flags.h, `_compound_head()`).
    */
   private head(page: Struct): Struct {
-    const member = page.has('compound_head') ? 'compound_head' : 'compound_info';
-    const word = page.has(member) ? page.big(member) : 0n;
+    const word = this.view.memory.u64(page.address + BigInt(this.layout.compound));
     if ((word & 1n) === 0n) return page;
     const told = word - 1n;
     return this.view.struct('page', told <= page.address ? told : page.address & told);

@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -143,6 +144,12 @@ test('what others remove meanwhile makes room, and its ids are not given again',
     [...host.usage.values()].map(({ records }) => records),
     [1, 1],
   );
+  renameSync(join(at, 'web'), join(at, 'away'));
+  web.rescan();
+  assert.equal(web.bytes, 0);
+  renameSync(join(at, 'away'), join(at, 'web'));
+  web.open();
+  assert.equal(web.next()?.id, 3);
   rmSync(join(at, 'web'), { recursive: true });
   mkdirSync(join(at, 'web'));
   host.close();
@@ -207,7 +214,10 @@ test('a disk that refuses is told, and nothing of the record stays', () => {
   const at = place();
   const store = open(at);
   rmSync(join(at, 'web'), { recursive: true });
-  assert.deepEqual(write(store), { error: 'io' });
+  const refused = write(store);
+  assert.ok('error' in refused);
+  assert.equal(refused.error, 'io');
+  assert.match(refused.problem ?? '', /dmesg-1\.enc\.z: cannot create: ENOENT/);
   mkdirSync(join(at, 'web'));
   assert.deepEqual(write(store), { id: 2 });
   rmSync(join(at, 'web/dmesg-2.enc.z'));

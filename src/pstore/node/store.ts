@@ -135,7 +135,7 @@ export class HostStore {
   }
 
   get usage(): ReadonlyMap<string, GuestUsage> {
-    return new Map([...this.guests].map(([name, { records, bytes }]) => [name, { records: records.length, bytes }]));
+    return new Map([...this.guests].map(([name, guest]) => [name, guest.usage]));
   }
 
   /** Notes the last ids, so that they are not given again whatever is removed meanwhile. Never throws. */
@@ -206,10 +206,7 @@ export class GuestStore implements RecordStore {
     private readonly others: () => number,
   ) {
     for (const file of namesIn(directory)) if (LEFT_OVER.test(file)) remove(join(directory, file));
-    this.kept = ownRecords(directory).map((file) => {
-      const told = descriptionOf(file);
-      return { ...file, time: told?.time ?? file.modified, count: told?.count };
-    });
+    this.kept = this.found(new Map());
     this.lastId = Math.max(Number(lastIdNoted(directory)), Number(this.kept.at(-1)?.id ?? 0));
     this.rate = new RateLimit(policy.burstBytes, policy.bytesPerSecond, host.steady);
     this.mend();
@@ -218,6 +215,10 @@ export class GuestStore implements RecordStore {
   configure(policy: StorePolicy): void {
     this.policy = policy;
     this.rate.adjust(policy.burstBytes, policy.bytesPerSecond);
+  }
+
+  get usage(): GuestUsage {
+    return { records: this.kept.length, bytes: this.bytes };
   }
 
   /** On the disk, as quotas count them. */
@@ -230,11 +231,11 @@ export class GuestStore implements RecordStore {
     return this.kept;
   }
 
-  /** Leaves out what others have removed. Never throws. */
+  /** Sees what others have removed, or brought back. Never throws. */
   rescan(): void {
     try {
-      const there = new Set(ownRecords(this.directory).map(({ file }) => file));
-      this.kept = this.kept.filter(({ file }) => there.has(file));
+      this.kept = this.found(new Map(this.kept.map((kept) => [kept.file, kept])));
+      this.lastId = Math.max(this.lastId, Number(this.kept.at(-1)?.id ?? 0));
     } catch (error) {
       refusal(error);
     }
@@ -283,7 +284,7 @@ export class GuestStore implements RecordStore {
       this.describe(stored, data);
       return written;
     } catch (error) {
-      return { error: refusal(error) };
+      return { error: refusal(error), problem: (error as ExhumeError).message };
     }
   }
 
@@ -307,6 +308,17 @@ export class GuestStore implements RecordStore {
     } catch (error) {
       refusal(error);
     }
+  }
+
+  /** What is in the directory; nothing where that is gone. */
+  private found(known: ReadonlyMap<string, KeptFile>): KeptFile[] {
+    if (lstatSync(this.directory, { throwIfNoEntry: false }) === undefined) return [];
+    return ownRecords(this.directory).map((file) => {
+      const kept = known.get(file.file);
+      if (kept !== undefined) return kept;
+      const told = descriptionOf(file);
+      return { ...file, time: told?.time ?? file.modified, count: told?.count };
+    });
   }
 
   private toDrop(type: RecordType, bytes: number): KeptFile[] | undefined {

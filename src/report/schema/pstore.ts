@@ -8,10 +8,15 @@ const TypeSchema = Type.Enum([...RECORD_TYPES], {
 const MethodSchema = Type.Enum(['none', 'deflate', 'zlib']);
 const Reason = nullable(Type.String(), 'Why the kernel wrote it: Panic, Oops, Emergency, Shutdown');
 const DumpCount = nullable(Type.Integer({ minimum: 0 }), 'Which dump of its boot it is part of, from 1');
-const Part = nullable(Type.Integer({ minimum: 0 }), 'Which part of that dump it is; 1 is the newest');
-const Method = nullable(MethodSchema, 'How it is compressed');
-const Size = Count('Bytes as stored');
-const TextSize = nullable(Type.Integer({ minimum: 0 }), 'Bytes when decompressed');
+/** `RecordContent`. */
+const CONTENT = {
+  reason: Reason,
+  count: DumpCount,
+  part: nullable(Type.Integer({ minimum: 0 }), 'Which part of that dump it is; 1 is the newest'),
+  method: nullable(MethodSchema, 'How it is compressed'),
+  size: Count('Bytes as stored'),
+  textSize: nullable(Type.Integer({ minimum: 0 }), 'Bytes when decompressed'),
+};
 const Guest = nullable(Type.String(), 'Whose it is, where it comes from a store');
 
 /** What stands beside each record of a store. */
@@ -34,12 +39,7 @@ export const PstoreRecordSchema = Type.Object(
       Type.Integer({ minimum: 0 }),
       'The number of the first record that the guest wrote in the same boot: with it, reason and count name one dump',
     ),
-    reason: Reason,
-    count: DumpCount,
-    part: Part,
-    method: Method,
-    size: Size,
-    textSize: TextSize,
+    ...CONTENT,
     sha256: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Of the bytes as stored' }),
   },
   { $id: 'urn:exhume:pstore-record:1', title: 'A record in a store of virtio-pstore (dmesg-3.json)' },
@@ -56,12 +56,7 @@ export const PstoreRowSchema = Type.Object(
       Type.Object({ epoch: Type.Integer({ description: 'Seconds since 1970' }), iso: Text('ISO 8601, UTC') }),
       "When it was written: as the store noted it, else the file's time",
     ),
-    reason: Reason,
-    count: DumpCount,
-    part: Part,
-    method: Method,
-    size: Size,
-    textSize: TextSize,
+    ...CONTENT,
   },
   { description: 'A record' },
 );
