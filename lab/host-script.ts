@@ -25,6 +25,8 @@ export function dumpDisk(index: number): string {
 }
 
 const WAIT_SECONDS = 240;
+/** For a guest inside a guest, which runs some fifty times slower than on a machine of its own. */
+const NESTED_WAIT_SECONDS = 1500;
 
 /** A word to a guest's QEMU; the answer ends with what the second word says. */
 const ASK = `
@@ -37,8 +39,8 @@ ask() {
 `;
 
 /** Waits for a condition, in busybox's sh; a host that waits for ever is a failure. */
-function waitUntil(condition: string): string {
-  return `left=${WAIT_SECONDS * 5}
+function waitUntil(condition: string, seconds: number): string {
+  return `left=${seconds * 5}
 until ${condition} 2> /dev/null; do
   left=$((left - 1)); [ $left = 0 ] && tail -n 20 /tmp/*.serial && echo '@@ failed: no ${condition.replaceAll("'", '')}'
   sleep 0.2
@@ -52,8 +54,8 @@ echo "${UP}"
 echo 0 > /proc/sys/kernel/kptr_restrict
 ${TELL}
 ${ASK}
-${host.guests.map(startGuest).join('\n')}
-${host.guests.map((guest, index) => reachGuest(guest, dumpDisk(index))).join('\n')}
+${host.guests.map((guest) => startGuest(guest)).join('\n')}
+${host.guests.map((guest, index) => reachGuest(guest, guest.inside === undefined ? WAIT_SECONDS : NESTED_WAIT_SECONDS, dumpDisk(index))).join('\n')}
 {
 ${host.guests.flatMap(tellGuest).join('\n')}
 ${tellAll([
@@ -73,7 +75,7 @@ echo c > /proc/sysrq-trigger
 `;
 }
 
-function startGuest(guest: InnerGuest): string {
+function startGuest(guest: InnerGuest, commandLine = PLAIN_COMMAND_LINE): string {
   const { kernel, initrd } = guestFiles(guest);
   const program = guest.machine === 'microvm' ? 'qemu-system-x86_64-microvm' : 'qemu-system-x86_64';
   const args = [
@@ -81,7 +83,7 @@ function startGuest(guest: InnerGuest): string {
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-L', FIRMWARE],
     ...['-machine', guest.machine === 'microvm' ? 'microvm,rtc=on' : 'pc', '-accel', 'kvm', '-cpu', 'host'],
     ...['-smp', `${guest.cpus}`, '-m', `${guest.megabytes}`],
-    ...['-kernel', kernel, '-initrd', initrd, '-append', `"${PLAIN_COMMAND_LINE} noxsave"`],
+    ...['-kernel', kernel, '-initrd', initrd, '-append', `"${commandLine} noxsave"`],
     ...['-serial', `file:/tmp/${guest.name}.serial`],
     ...['-chardev', `pipe,id=monitor,path=/tmp/${guest.name}`, '-mon', 'monitor'],
     ...(guest.vmcoreinfo ? ['-device', 'vmcoreinfo'] : []),
@@ -91,7 +93,7 @@ function startGuest(guest: InnerGuest): string {
 cat /tmp/${guest.name}.out > /tmp/${guest.name}.monitor &`;
 }
 
-function reachGuest(guest: InnerGuest, dumpTo?: string): string {
+function reachGuest(guest: InnerGuest, seconds: number, dumpTo?: string): string {
   const { name } = guest;
   const marker = guest.ending === 'panic' ? 'end Kernel panic' : READY;
   const state = { panic: '', hung: 'CPL=3', idle: 'HLT=1' }[guest.ending];
@@ -102,7 +104,7 @@ function reachGuest(guest: InnerGuest, dumpTo?: string): string {
           `until ask ${name} stop > /dev/null; ask ${name} 'info registers -a' > /tmp/${name}.registers; [ $(grep -c ${state} /tmp/${name}.registers) = ${guest.cpus} ]; do ask ${name} cont > /dev/null; sleep 0.1; done`,
         ];
   return [
-    waitUntil(`grep -q '${marker}' /tmp/${name}.serial`),
+    waitUntil(`grep -q '${marker}' /tmp/${name}.serial`, seconds),
     ...caught,
     ...(dumpTo === undefined ? [] : dumpGuest(name, dumpTo)),
     `for what in cpus name uuid 'mtree -f' ramblock; do ask ${name} "info $what"; done > /tmp/${name}.info`,
@@ -118,13 +120,16 @@ function dumpGuest(name: string, to: string): string[] {
   ];
 }
 
+/** Each character on its console is a way through all the hypervisors and back. */
+const QUIET = 'console=ttyS0 loglevel=4 panic=0';
+
 /** What a guest does that has one of its own: it tells of that on its console, and panics. */
 export function innerHostScript(inside: InnerGuest): string {
   return `
 ${TELL}
 ${ASK}
-${startGuest(inside)}
-${reachGuest(inside)}
+${startGuest(inside, QUIET)}
+${reachGuest(inside, NESTED_WAIT_SECONDS)}
 ${tellGuest(inside).join('\n')}
 echo c > /proc/sysrq-trigger
 `;

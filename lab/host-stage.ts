@@ -30,6 +30,7 @@ import { LabError, run, say } from './shell.js';
 
 const UP_SECONDS = 150;
 const READY_SECONDS = 600;
+const NESTED_READY_SECONDS = 1800;
 const PANIC_SECONDS = 120;
 
 /** Changes that make every host old. */
@@ -60,7 +61,8 @@ async function attempt(host: Host, directory: string): Promise<void> {
   const guest = new Guest(prepare(host, scratch, directory, serialLog), serialLog);
   try {
     await guest.waitFor(UP, UP_SECONDS);
-    await guest.waitFor(READY, READY_SECONDS);
+    const nested = host.guests.some(({ inside }) => inside !== undefined);
+    await guest.waitFor(READY, nested ? NESTED_READY_SECONDS : READY_SECONDS);
     say(`${host.name}: guests there after ${seconds()} s`);
     tellWord(truthDisk);
     await guest.waitFor(PANICKED, PANIC_SECONDS);
