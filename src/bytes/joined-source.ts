@@ -7,8 +7,11 @@ export class JoinedSource implements ByteSource {
   /** Where each begins, in bytes. */
   readonly starts: readonly number[];
 
-  constructor(private readonly sources: readonly ByteSource[]) {
-    this.name = sources.map(({ name }) => name).join(', ');
+  constructor(
+    private readonly sources: readonly ByteSource[],
+    name = sources.map((one) => one.name).join(', '),
+  ) {
+    this.name = name;
     const starts: number[] = [];
     let size = 0;
     for (const source of sources) {

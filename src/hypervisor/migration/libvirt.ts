@@ -9,6 +9,8 @@ export interface LibvirtSave {
   readonly name: string | undefined;
   /** Where the stream begins, in the file. */
   readonly streamAt: number;
+  /** The stream is gzip's. */
+  readonly gzip: boolean;
   /** Why there is no stream there. */
   unreadable(source: ByteSource): ExhumeError;
 }
@@ -19,6 +21,7 @@ const PARTIAL = 'LibvirtQemudPart';
 /** `struct _virQEMUSaveHeader`: magic[16], version, data_len, was_running, compressed, cookieOffset, unused[14]. */
 const HEADER = 92;
 const VERSION = 2;
+const GZIP = 1;
 const PROGRAMS = ['', 'gzip -dc', 'bzip2 -dc', 'xz -dc', 'lzop -dc', 'zstd -dc'];
 const MAX_XML = 16 * 1024 * 1024;
 
@@ -36,9 +39,12 @@ export function libvirtSave(source: ByteSource): LibvirtSave | undefined {
   return {
     name: /<name>([^<]{1,256})<\/name>/.exec(xml)?.[1],
     streamAt,
+    gzip: format === GZIP && !partial,
     unreadable: ({ name }) => {
       const program = PROGRAMS[format] ?? '';
-      const what = partial ? 'libvirt did not finish writing it' : 'its stream is compressed';
+      const what = partial
+        ? 'libvirt did not finish writing it'
+        : 'its stream is compressed, or longer than 1 GiB without that';
       return new ExhumeError(
         'EXH_UNSUPPORTED_FORMAT',
         `${name}: exhume cannot read this saved state of libvirt: ${what}`,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { gzipSync } from 'fflate';
 import { pfn } from '../../bytes/address.js';
 import { MemorySource } from '../../bytes/byte-source.js';
 import { isExhumeError } from '../../bytes/errors.js';
@@ -91,14 +92,20 @@ test('mapped RAM: pages at their places, zeros where the bitmap has none', () =>
   assert.deepEqual(memory.page(pfn(FIRMWARE)), page(7));
 });
 
-test("libvirt's saved state: its stream, the domain's name; a compressed one is refused with what to do", () => {
-  const container = open(writeLibvirtSave(writeStream(SPEC), 0));
-  assert.equal(container.description, "guest web in libvirt's saved state");
-  assert.deepEqual(container.memory.page(pfn(5)), page(13));
+test("libvirt's saved state: its stream, the domain's name; one that is packed otherwise is refused with what to do", () => {
+  for (const bytes of [writeLibvirtSave(writeStream(SPEC), 0), writeLibvirtSave(gzipSync(writeStream(SPEC)), 1)]) {
+    const container = open(bytes);
+    assert.equal(container.description, "guest web in libvirt's saved state");
+    assert.deepEqual(container.memory.page(pfn(5)), page(13));
+  }
   assert.throws(
-    () => open(writeLibvirtSave(Uint8Array.of(0x1f, 0x8b, 8), 1)),
+    () => open(writeLibvirtSave(Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xff, 0xff), 1)),
+    (error) => isExhumeError(error),
+  );
+  assert.throws(
+    () => open(writeLibvirtSave(Uint8Array.of(0xfd, 0x37, 0x7a), 3)),
     (error) =>
-      isExhumeError(error, 'EXH_UNSUPPORTED_FORMAT') && /tail -c \+138 FILE \| gzip -dc/.test(String(error.data.hint)),
+      isExhumeError(error, 'EXH_UNSUPPORTED_FORMAT') && /tail -c \+138 FILE \| xz -dc/.test(String(error.data.hint)),
   );
 });
 

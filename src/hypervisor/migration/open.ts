@@ -11,6 +11,7 @@ import { mappedPointers } from '../mapped-pointers.js';
 import { bySplit, type LaidOut, mainMemory, SPLITS, type Split } from '../memory-layout.js';
 import { CPU_FIELDS, readCpuState } from './cpu-section.js';
 import { type Description, findDescription } from './description.js';
+import { gunzipped } from './gunzip.js';
 import { libvirtSave } from './libvirt.js';
 import { readSections, type Sections, STREAM_MAGIC } from './sections.js';
 import type { StreamBlock } from './stream-blocks.js';
@@ -21,10 +22,12 @@ const MOST_STATE = 64 * 1024 * 1024;
 const MAX_CPUS = 8192;
 
 /** Opens QEMU's migration streams and saved states, alone or inside what libvirt's `save` and `dump` write. */
-export const openMigration: Opener = ([source, ...others], { cacheBytes, decoders }): Container | undefined => {
-  if (source === undefined) return undefined;
-  const saved = libvirtSave(source);
-  const begin = saved?.streamAt ?? 0;
+export const openMigration: Opener = ([file, ...others], { cacheBytes, decoders }): Container | undefined => {
+  if (file === undefined) return undefined;
+  const saved = libvirtSave(file);
+  const inflated = saved?.gzip ? gunzipped(file, saved.streamAt) : undefined;
+  const source = inflated ?? file;
+  const begin = inflated === undefined ? (saved?.streamAt ?? 0) : 0;
   if (!matches(readUpTo(source, begin, 4), 0, STREAM_MAGIC)) {
     if (saved !== undefined) throw saved.unreadable(source);
     return undefined;
