@@ -5,7 +5,7 @@ import { openMachine } from '../machine/open.js';
 import { containerOf, loadFixture } from '../machine/testing/node.js';
 import { qemuCpuKind } from '../machine/x86-64/cpus.js';
 import type { GuestCpu, GuestParts } from './guest.js';
-import { makeGuests } from './guest-container.js';
+import { makeGuests, nestedCpus } from './guest-container.js';
 
 /** A dump's machine as if it had been found as a guest. */
 function guestOf(
@@ -84,6 +84,24 @@ describe('a guest as a dump', () => {
       (error) =>
         error instanceof ExhumeError && error.code === 'EXH_UNSUPPORTED_FORMAT' && /encrypted/.test(error.message),
     );
+  });
+
+  it('keeps what its own guest ran on a CPU, beside what the CPU was to itself', () => {
+    const { parts, original } = guestOf('linux-7.2');
+    const [first] = parts.cpus;
+    assert.ok(first?.registers);
+    const nested = { ...first.registers, general: new Map(first.registers.general).set('rip', 0x1234n) };
+    const [guest] = makeGuests([{ ...parts, cpus: [{ ...first, nested }] }], containerOf({}));
+    assert.ok(guest);
+    const machine = openMachine(guest.container());
+    assert.equal(machine.cpus.length, 1);
+    assert.deepEqual(machine.cpus[0]?.registers, original.cpus[0]?.registers);
+    const [inner, ...others] = nestedCpus(guest.container());
+    assert.deepEqual(others, []);
+    assert.equal(inner?.index, 0);
+    assert.equal(inner?.registers?.get('rip'), 0x1234n);
+    assert.equal(inner?.control?.get('cr3'), first.registers.control.get('cr3'));
+    assert.deepEqual(nestedCpus(original.container), []);
   });
 
   it('is made once', () => {

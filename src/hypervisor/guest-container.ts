@@ -2,8 +2,15 @@ import { hex } from '../bytes/address.js';
 import { ExhumeError } from '../bytes/errors.js';
 import { viewOf } from '../bytes/struct-table.js';
 import type { Container, HeaderFact, Note } from '../dump/container.js';
+import type { Cpu } from '../machine/machine.js';
 import { NT_PRSTATUS, PRSTATUS, PRSTATUS_BYTES } from '../machine/x86-64/prstatus.js';
-import { QEMU_NOTE, QEMU_NOTE_BYTES, QEMU_NOTE_TYPE, QEMU_NOTE_VERSION } from '../machine/x86-64/qemu-note.js';
+import {
+  QEMU_NOTE,
+  QEMU_NOTE_BYTES,
+  QEMU_NOTE_TYPE,
+  QEMU_NOTE_VERSION,
+  readQemuNote,
+} from '../machine/x86-64/qemu-note.js';
 import type { Guest, GuestCpu, GuestParts, GuestRegisters } from './guest.js';
 
 /** Numbers guests as siblings, and gives each the dump that it is when it is looked at. */
@@ -38,7 +45,8 @@ export function guestContainer(
   }
   // A CPU without registers has notes of zeros: notes are told apart by their position only.
   const known = cpus.some(({ registers }) => registers !== undefined);
-  const notes = known ? [...cpus.map(prstatusNote), ...cpus.map(qemuNote)] : [];
+  const inner = cpus.flatMap((cpu) => (cpu.nested === undefined ? [] : [nestedNote(cpu.index, cpu.nested)]));
+  const notes = known ? [...cpus.map(prstatusNote), ...cpus.map((cpu) => qemuNote(cpu.registers)), ...inner] : [];
   return {
     format: 'guest',
     description: `guest ${name} in ${host.description}`,
@@ -96,7 +104,7 @@ function prstatusNote({ index, registers }: GuestCpu): Note {
 
 const QEMU_CONTROL = ['cr0', 'cr2', 'cr3', 'cr4', 'kernel_gs_base'] as const;
 
-function qemuNote({ registers }: GuestCpu): Note {
+function qemuNote(registers: GuestRegisters | undefined): Note {
   const description = new Uint8Array(QEMU_NOTE_BYTES);
   const values: Record<string, bigint | number> = { version: QEMU_NOTE_VERSION, size: QEMU_NOTE_BYTES };
   for (const [name, value] of registers?.general ?? []) {
@@ -111,6 +119,23 @@ function qemuNote({ registers }: GuestCpu): Note {
   }
   QEMU_NOTE.write(viewOf(description), 0, values);
   return noteOf('QEMU', QEMU_NOTE_TYPE, description);
+}
+
+/** Our own, of type the CPU's number: what the guest's own guest ran on that CPU, as a QEMU note has it. */
+const NESTED_NOTE = 'EXHUME';
+
+function nestedNote(index: number, registers: GuestRegisters): Note {
+  return { ...qemuNote(registers), name: NESTED_NOTE, type: index };
+}
+
+/** CPUs that were in a guest of the guest, with what they ran there; the hypervisor outside knew, the one inside may not. */
+export function nestedCpus({ notes }: Container): Cpu[] {
+  return notes.flatMap((note): Cpu[] => {
+    if (note.name !== NESTED_NOTE || note.description.length !== QEMU_NOTE_BYTES) return [];
+    const { registers, control, segments } = readQemuNote(viewOf(note.description));
+    const index = note.type;
+    return [{ index, pid: undefined, registers, control, segments, mode: 'unknown', sources: ['EXHUME'] }];
+  });
 }
 
 function segmentOf({ segments }: GuestRegisters, name: string): GuestRegisters['segments'][number] | undefined {

@@ -7,6 +7,7 @@ import { readTasks } from '../../kernel/tasks/task-list.js';
 import { statedLayouts } from '../control/stated.js';
 import type { Findings, Host } from '../find.js';
 import type { GuestParts } from '../guest.js';
+import { nestedCpus } from '../guest-container.js';
 import { cpusNotInHost } from './on-cpu.js';
 import { readVm } from './vm.js';
 import { findVms } from './vms.js';
@@ -22,7 +23,7 @@ export function findKvmGuests({ kernel, container }: Host): Findings | undefined
     return read;
   };
   const { vms, evidence } = findVms(view, tasks, damage);
-  const strangers = vms.length === 0 ? [] : cpusNotInHost(kernel);
+  const strangers = vms.length === 0 ? [] : [...nestedCpus(container), ...cpusNotInHost(kernel)];
   const layouts = statedLayouts(container, damage);
   const guests = vms.flatMap((kvm, index): GuestParts[] => {
     const guest = attempt(damage, `guest ${index}`, () => readVm({ view, tasks, strangers, layouts }, kvm, index));
