@@ -10,6 +10,8 @@ export interface Cost {
   readonly seconds: number;
   /** The largest resident set, in bytes. */
   readonly memory: number;
+  /** Processor time of all its threads, in seconds: holds on a busy machine, too. */
+  readonly processor: number;
 }
 
 export interface Contender {
@@ -28,7 +30,7 @@ function runOnce({ command, input = '', answer }: Contender): Cost | undefined {
   const directory = mkdtempSync(join(tmpdir(), 'exhume-bench-'));
   try {
     const told = join(directory, 'time');
-    const args = ['-f', '%M', '-o', told, command.command, ...command.args];
+    const args = ['-f', '%M %U %S', '-o', told, command.command, ...command.args];
     const start = process.hrtime.bigint();
     const { stdout, error } = spawnSync('/usr/bin/time', args, {
       input,
@@ -39,8 +41,10 @@ function runOnce({ command, input = '', answer }: Contender): Cost | undefined {
     const seconds = Number(process.hrtime.bigint() - start) / 1e9;
     if (error !== undefined || !stdout.includes(answer)) return undefined;
     // A line about the exit status may come first.
-    const kibibytes = Number(readFileSync(told, 'utf8').trim().split('\n').at(-1));
-    return { seconds, memory: kibibytes * 1024 };
+    const [kibibytes = 0, user = 0, system = 0] = (readFileSync(told, 'utf8').trim().split('\n').at(-1) ?? '')
+      .split(' ')
+      .map(Number);
+    return { seconds, memory: kibibytes * 1024, processor: user + system };
   } finally {
     rmSync(directory, { recursive: true });
   }
@@ -67,5 +71,9 @@ export function compare(contenders: readonly Contender[], rounds: number): Map<s
 function medianOf(costs: readonly Cost[]): Cost | undefined {
   if (costs.length === 0) return undefined;
   const middle = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1] ?? 0;
-  return { seconds: middle(costs.map((cost) => cost.seconds)), memory: middle(costs.map((cost) => cost.memory)) };
+  return {
+    seconds: middle(costs.map((cost) => cost.seconds)),
+    memory: middle(costs.map((cost) => cost.memory)),
+    processor: middle(costs.map((cost) => cost.processor)),
+  };
 }

@@ -42,7 +42,9 @@ export function readVm(surroundings: VmSurroundings, kvm: Struct, index: number)
     return mm && readVmProcess(view, mm, tasks(), damage);
   });
   const vcpus = readVcpus(view, kvm, damage);
-  const registers = vcpus.map((vcpu) => readVcpuRegisters(view, vcpu, layouts, damage));
+  const type = kvm.has('arch.vm_type') ? PROTECTED[kvm.int('arch.vm_type')] : undefined;
+  // A TDX guest has neither VMCS nor registers that KVM could know.
+  const registers = type === 'TDX' ? [] : vcpus.map((vcpu) => readVcpuRegisters(view, vcpu, layouts, damage));
   const root = registers.find(({ nestedRoot }) => nestedRoot !== undefined)?.nestedRoot;
   const nested = root && new NestedMemory(view.memory.physical, root.root, root.kind, { levels: root.levels });
   const slots = slotMemory(view, kvm, process, damage, evidence);
@@ -51,10 +53,14 @@ export function readVm(surroundings: VmSurroundings, kvm: Struct, index: number)
     const method = `the ${nested.kind} at 0x${nested.root.toString(16)}`;
     evidence.push({ question: 'memory', method, answer: 'used', accepted: true });
   }
-  const cpus = vcpus.map((vcpu, i) => guestCpu(vcpu, registers[i] as VcpuRegisters, surroundings, memory, evidence));
+  const refused = refusalOf(type, vcpus, registers);
+  const cpus = vcpus.map((vcpu, i): GuestCpu => {
+    const read = registers[i];
+    if (read === undefined || refused !== undefined) return encryptedCpu(vcpu);
+    return guestCpu(vcpu, read, surroundings, memory, evidence);
+  });
   const filtered = filteredOut(memory);
   if (filtered !== undefined) damage.push(filtered);
-  const refused = refusalOf(kvm, vcpus, registers);
   const told = process?.told;
   return {
     name: told?.name ?? (told === undefined ? `guest${index}` : `${told.comm}-${told.pid}`),
@@ -146,8 +152,21 @@ function guestCpu(
 /** `KVM_X86_*_VM`, arch/x86/include/uapi/asm/kvm.h. */
 const PROTECTED: Readonly<Record<number, string>> = { 2: 'SEV', 3: 'SEV-ES', 4: 'SEV-SNP', 5: 'TDX' };
 
-function refusalOf(kvm: Struct, vcpus: readonly Vcpu[], registers: readonly VcpuRegisters[]): Refusal | undefined {
-  const type = kvm.has('arch.vm_type') ? PROTECTED[kvm.int('arch.vm_type')] : undefined;
+function encryptedCpu({ index, state }: Vcpu): GuestCpu {
+  return {
+    index,
+    state,
+    registers: undefined,
+    source: 'what KVM knows of its registers is not what they are',
+    damage: [],
+  };
+}
+
+function refusalOf(
+  type: string | undefined,
+  vcpus: readonly Vcpu[],
+  registers: readonly VcpuRegisters[],
+): Refusal | undefined {
   const byVmcb = registers.find(({ encrypted }) => encrypted !== undefined)?.encrypted;
   const state = vcpus.some(
     ({ vcpu }) => vcpu.has('arch.guest_state_protected') && vcpu.int('arch.guest_state_protected') !== 0,
