@@ -31,6 +31,10 @@ export interface LastWords {
   readonly listens?: boolean;
   /** More of QEMU's arguments, before the device's. */
   readonly qemu?: (directory: string) => readonly string[];
+  /** How it reaches its device; over vfio-user without it. */
+  readonly transport?: 'vfio-user' | 'vhost-user';
+  /** Its memory is a file that QEMU passes on, or a private copy of one. */
+  readonly memory?: 'shared' | 'private';
   /** More properties of the device. */
   readonly device?: Readonly<Record<string, string>>;
 }
@@ -78,7 +82,6 @@ export async function withGuest<R>(
   );
   const backend = words.without ? [] : ['pstore.backend=virtio'];
   const commandLine = ['console=ttyS0', 'ignore_loglevel', ...backend, ...(words.commandLine ?? [])];
-  const device = { driver: 'vfio-user-pci', socket: { type: 'unix', path: socket }, ...words.device };
   const args = [
     ...['-nodefaults', '-no-user-config', '-display', 'none'],
     ...['-machine', machine, '-accel', 'tcg,thread=multi', '-cpu', 'qemu64', '-smp', `${cpus}`, '-m', '256'],
@@ -87,8 +90,9 @@ export async function withGuest<R>(
     ...(words.listens
       ? ['-chardev', `socket,id=words,path=${port},server=on,wait=off`, '-serial', 'chardev:words']
       : []),
+    ...(words.memory ? memoryArguments(words.memory) : []),
     ...(words.qemu?.(directory) ?? []),
-    ...(words.without ? [] : ['-device', JSON.stringify(device)]),
+    ...(words.without ? [] : deviceArguments(words, socket)),
   ];
   const guest = new Guest(inForky([directory, join(labDirectory, 'kernels')], 'qemu-system-x86_64', args), serialLog);
   try {
@@ -96,6 +100,30 @@ export async function withGuest<R>(
   } finally {
     await guest.quit();
   }
+}
+
+function memoryArguments(memory: 'shared' | 'private'): string[] {
+  const share = memory === 'shared' ? 'on' : 'off';
+  return ['-object', `memory-backend-memfd,id=ram,size=256M,share=${share}`, '-machine', 'memory-backend=ram'];
+}
+
+/** QEMU's generic device of vhost-user as virtio-pstore. It and its chardev have the id `pstore`. */
+export const VHOST_USER = {
+  driver: 'vhost-user-test-device-pci',
+  id: 'pstore',
+  chardev: 'pstore',
+  'virtio-id': 22,
+  num_vqs: 2,
+  vq_size: 128,
+  config_size: 4,
+};
+
+function deviceArguments({ transport, device }: LastWords, socket: string): string[] {
+  if (transport === 'vhost-user') {
+    return ['-chardev', `socket,id=pstore,path=${socket}`, '-device', JSON.stringify({ ...VHOST_USER, ...device })];
+  }
+  const properties = { driver: 'vfio-user-pci', socket: { type: 'unix', path: socket }, ...device };
+  return ['-device', JSON.stringify(properties)];
 }
 
 /** Writes a line to a socket, and goes. */

@@ -32,12 +32,14 @@ export class PstoreHost implements Host {
     private readonly directory: string,
     guests: readonly string[],
     options: readonly string[],
+    environment: NodeJS.ProcessEnv,
   ) {
     const sockets = guests.flatMap((guest) => ['--socket', this.socket(guest)]);
     const words = [EXHUME, 'device', '--dir', this.store(), ...sockets, ...options];
     // It does not outlive the lab, however that ends.
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, ...words], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment },
     });
     this.#child = child;
     child.stderr.on('data', (chunk: Buffer) => {
@@ -59,8 +61,9 @@ export class PstoreHost implements Host {
     directory: string,
     guests: readonly string[],
     options: readonly string[] = [],
+    environment: NodeJS.ProcessEnv = {},
   ): Promise<PstoreHost> {
-    const host = new PstoreHost(directory, guests, options);
+    const host = new PstoreHost(directory, guests, options, environment);
     for (const guest of guests) await host.waitFor(guest, 'listening', START_SECONDS);
     return host;
   }

@@ -35,6 +35,7 @@ const INPUTS: readonly Input[] = [
   { scene: 'kdump', file: 'vmcore.d31.lzo' },
   { scene: 'kdump', file: 'vmcore.d31.elf.flat' },
   { scene: 'kdump-bare', file: 'vmcore.elf', chain: true },
+  { scene: 'raw', file: 'memory.raw', raw: true, chain: true },
 ];
 
 /** Every form that can be written. */

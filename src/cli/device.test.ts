@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { viewOf } from '../bytes/struct-table.js';
 import { startMachine } from '../testing/pstore-machine.js';
 import { Random } from '../testing/random.js';
+import { HANGING } from '../testing/slow-disk.js';
 import { exhume } from './testing/exhume.js';
 
 const COMMAND = fileURLToPath(new URL('../../bin/main.cjs', import.meta.url));
@@ -136,18 +137,6 @@ async function checkRecords(records: string, confirmed: readonly number[], befor
   );
   assert.ok(readdirSync(records).every((name) => !name.includes('partial')));
 }
-
-/** Hangs whenever a file is flushed, as long as a file says so. */
-const HANGING = `
-  const fs = require('node:fs');
-  const flush = fs.fsyncSync;
-  fs.fsyncSync = (file) => {
-    const nothing = new Int32Array(new SharedArrayBuffer(4));
-    while (fs.existsSync(process.env.HANGS)) Atomics.wait(nothing, 0, 0, 10);
-    flush(file);
-  };
-  require('node:module').syncBuiltinESMExports();
-`;
 
 test('a disk that hangs delays the records and nothing else; SIGHUP serves guests of the file, SIGTERM ends it', async (t) => {
   const dir = directory(t);

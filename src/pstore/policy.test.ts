@@ -31,7 +31,10 @@ test('a type, and a guest, may be kept otherwise', () => {
     guests: { web: { keepFirst: 1, types: { dmesg: { keepFirst: 0 } } } },
   };
   const web = policyOf(store, 'web');
-  assert.deepEqual([web.keepFirst, web.keepLast, web.types?.dmesg], [1, DEFAULT_POLICY.keepLast, { keepFirst: 0 }]);
+  assert.deepEqual(
+    [web.keepFirst, web.keepLast, web.types?.dmesg],
+    [1, DEFAULT_POLICY.keepLast, { keepFirst: 0, keepLast: 7 }],
+  );
   assert.deepEqual([policyOf(store, 'db').keepFirst, policyOf(store, 'toString').keepFirst], [9, 9]);
   const other = { ...policy, types: { dmesg: { keepFirst: 0, keepLast: 2 } } };
   const gone = (type: string) => recordsToDrop(kept(1, 2, 3), { type, bytes: 100 }, 0, other)?.map(({ id }) => id);

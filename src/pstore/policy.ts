@@ -45,10 +45,14 @@ export const DEFAULT_POLICY: StorePolicy = {
   bytesPerSecond: MIB,
 };
 
-/** What holds for one guest. */
+/** What holds for one guest: of a type more than of all types, and of either what is said of this guest. */
 export function policyOf({ guests, ...all }: StoreSettings, guest: string): StorePolicy {
   const own = guests !== undefined && Object.hasOwn(guests, guest) ? guests[guest] : undefined;
-  return { ...DEFAULT_POLICY, ...all, ...own, types: { ...all.types, ...own?.types } };
+  const types = { ...all.types };
+  for (const [type, keeping] of Object.entries(own?.types ?? {}) as [RecordType, Partial<Keeping>][]) {
+    types[type] = { ...types[type], ...keeping };
+  }
+  return { ...DEFAULT_POLICY, ...all, ...own, types };
 }
 
 /** Throws EXH_USAGE for a policy that keeps nothing. */

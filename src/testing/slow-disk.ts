@@ -28,3 +28,15 @@ export class SlowDisk {
     `;
   }
 }
+
+/** A program that is run before a process's own, in each of its threads: it hangs with the disk as long as the file HANGS is there. */
+export const HANGING = `
+  const fs = require('node:fs');
+  const flush = fs.fsyncSync;
+  fs.fsyncSync = (file) => {
+    const nothing = new Int32Array(new SharedArrayBuffer(4));
+    while (fs.existsSync(process.env.HANGS)) Atomics.wait(nothing, 0, 0, 10);
+    flush(file);
+  };
+  require('node:module').syncBuiltinESMExports();
+`;

@@ -41,6 +41,7 @@ const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLLIN = 1;
 const EPOLLET = 2 ** 31;
+const POLLIN = 1;
 const POLLOUT = 4;
 const F_DUPFD_CLOEXEC = 1030;
 const EINTR = 4;
@@ -74,7 +75,8 @@ export interface Libc {
   wait(epoll: number): Promise<readonly number[]>;
   /** Another descriptor of the same file, closed by whoever gets it. */
   duplicate(descriptor: number): number;
-  /** Whether a write would not have to wait. */
+  /** Whether a read, or a write, would not have to wait. */
+  readable(descriptor: number): boolean;
   writable(descriptor: number): boolean;
   /** Sends a datagram to a Unix socket (`@` begins an abstract name), without waiting. Throws an Error. */
   sendTo(path: string, bytes: Uint8Array): void;
@@ -114,6 +116,12 @@ function bind(koffi: typeof import('koffi')['default']): Libc {
   const checked = (result: number, call: string): number => {
     if (result < 0) throw new Error(`${call}: error ${koffi.errno()}`);
     return result;
+  };
+
+  const ready = (descriptor: number, events: number): boolean => {
+    const one = new Uint8Array(POLLFD.size);
+    POLLFD.write(new DataView(one.buffer), 0, { descriptor, events, returned: 0 });
+    return poll(one, 1, 0) === 1 && (POLLFD.read(new DataView(one.buffer)).returned & events) !== 0;
   };
 
   const descriptorsIn = (length: number): number[] => {
@@ -189,11 +197,8 @@ function bind(koffi: typeof import('koffi')['default']): Libc {
       }
     },
     duplicate: (descriptor) => checked(fcntl(descriptor, F_DUPFD_CLOEXEC, 0), 'fcntl'),
-    writable(descriptor) {
-      const one = new Uint8Array(POLLFD.size);
-      POLLFD.write(new DataView(one.buffer), 0, { descriptor, events: POLLOUT, returned: 0 });
-      return poll(one, 1, 0) === 1 && (POLLFD.read(new DataView(one.buffer)).returned & POLLOUT) !== 0;
-    },
+    readable: (descriptor) => ready(descriptor, POLLIN),
+    writable: (descriptor) => ready(descriptor, POLLOUT),
   };
 }
 

@@ -36,6 +36,7 @@ export class VhostRing {
   private base = 0;
   private readonly events = new Map<RingEvent, number>();
   private watch: Watch | undefined;
+  private cameKicked = false;
   private running: { readonly queue: ServedQueue; readonly lease: Lease; readonly sight: Sight } | undefined;
 
   constructor(
@@ -78,8 +79,9 @@ export class VhostRing {
       return false;
     }
     this.events.set(which, descriptor);
-    // Nobody reads a counter away: each change of it is told of.
+    // Nobody reads a counter away: each change of it is told of, and first what it came with.
     if (which === 'kick') {
+      this.cameKicked = this.native.libc.readable(descriptor);
       this.watch = this.native.poller.watch(descriptor, () => this.kicked(), { edge: true });
     }
     return true;
@@ -138,10 +140,12 @@ export class VhostRing {
   }
 
   private kicked(): void {
-    const { running } = this;
+    const { running, cameKicked } = this;
+    this.cameKicked = false;
     if (!running || running.lease.ended) return;
     try {
-      running.sight.kicked();
+      // Machines pass counters that they have kicked themselves: the driver need not have given anything.
+      if (!cameKicked) running.sight.kicked();
       running.queue.notify();
     } catch (error) {
       if (!(error instanceof ExhumeError)) throw error;
@@ -161,15 +165,11 @@ export class VhostRing {
   }
 }
 
-/** A machine kicks a ring once itself when it starts it. */
-const OWN_KICKS = 1;
-
 /**
  * Looks whether the files that were passed are what the guest writes to, and not what its memory is a private copy of
  * (`share=off`): a driver that kicks has put something into its ring.
  */
 class Sight {
-  private kicks = 0;
   private told: boolean | undefined;
 
   constructor(
@@ -181,7 +181,7 @@ class Sight {
   kicked(): void {
     if (this.told) return;
     const given = this.given();
-    if (!given && (this.told === false || this.kicks++ < OWN_KICKS)) return;
+    if (given === this.told) return;
     this.told = given;
     this.sees(given);
   }
