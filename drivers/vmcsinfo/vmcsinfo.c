@@ -130,13 +130,28 @@ static void fill(void *region, size_t bytes)
 		words[at / 2] = ((at >> 7) << 1 | 1) << 8 | (at & 0x7f) << 1;
 }
 
+/* VMREAD of a field that the processor does not have leaves an error here. */
+#define ERROR_FIELD 0x4400
+
+static void read_fields(struct vmcsinfo_probe *probe, bool error)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(vmcsinfo_fields); i++) {
+		u16 encoding = vmcsinfo_fields[i].encoding;
+		bool is_error = encoding == ERROR_FIELD;
+
+		if (is_error == error)
+			probe->known[i] = vmx_read(encoding, &probe->value[i]);
+	}
+}
+
 /* Reads the fields of the pattern. In VMX operation, with interrupts off. */
 static int probe_fields(void *region, struct vmcsinfo_probe *probe)
 {
 	u64 pa = virt_to_phys(region);
 	u64 before;
 	int err = 0;
-	size_t i;
 
 	/* Whatever the processor has of it goes, so that it takes the pattern. */
 	if (!vmx_store(&before) || !vmx_clear(pa))
@@ -144,9 +159,8 @@ static int probe_fields(void *region, struct vmcsinfo_probe *probe)
 	fill(region, PAGE_SIZE);
 
 	if (vmx_load(pa)) {
-		for (i = 0; i < ARRAY_SIZE(vmcsinfo_fields); i++)
-			probe->known[i] = vmx_read(vmcsinfo_fields[i].encoding,
-						   &probe->value[i]);
+		read_fields(probe, true);
+		read_fields(probe, false);
 		/* The page is given back: nothing may be written to it later. */
 		if (!vmx_clear(pa))
 			err = -EIO;
