@@ -95,7 +95,8 @@ cat /tmp/${guest.name}.out > /tmp/${guest.name}.monitor &`;
 
 function reachGuest(guest: InnerGuest, seconds: number, dumpTo?: string): string {
   const { name } = guest;
-  const marker = guest.ending === 'panic' ? 'end Kernel panic' : READY;
+  // A guest tells the console of the one inside it behind a bar: that one's panic is not its own.
+  const marker = guest.ending === 'panic' ? '^[^|]*end Kernel panic' : READY;
   const state = { panic: '', hung: 'CPL=3', idle: 'HLT=1' }[guest.ending];
   const caught =
     state === ''
@@ -130,6 +131,7 @@ ${TELL}
 ${ASK}
 ${startGuest(inside, QUIET)}
 ${reachGuest(inside, NESTED_WAIT_SECONDS)}
+sed -i 's/^/| /' /tmp/${inside.name}.serial
 ${tellGuest(inside).join('\n')}
 echo c > /proc/sysrq-trigger
 `;

@@ -93,7 +93,8 @@ async function attempt(host: Host, directory: string): Promise<void> {
 /** What a guest told on its console of the one inside it. */
 function keepInside(directory: string, name: string): void {
   const console = readFileSync(join(directory, `${name}.serial`), 'latin1').replaceAll('\r', '');
-  for (const [what, text] of sections(console)) writeFileSync(join(directory, what), plain(text), 'latin1');
+  for (const [what, text] of sections(console))
+    writeFileSync(join(directory, what), plain(text).replaceAll(/^\| /gm, ''), 'latin1');
 }
 
 /** The monitor redraws its line with every character that it is sent. */

@@ -10,7 +10,7 @@ import type { GuestsReport } from '../../src/report/schema/guests.js';
 import type { PsReport } from '../../src/report/schema/ps.js';
 import { sceneDirectory } from '../directories.js';
 import { EXHUME } from '../exhume.js';
-import { HOSTS, type Host, type InnerGuest, uuidOf } from '../hosts.js';
+import { HOSTS, type Host, type InnerGuest, SLOW_HOSTS, uuidOf } from '../hosts.js';
 import { vmlinux } from '../kernels.js';
 import { makedumpfileCommand } from '../makedumpfile.js';
 import { crash, drgnLog, drgnWalks } from '../peers.js';
@@ -179,6 +179,38 @@ function testGuest(host: Host, guest: InnerGuest, directory: string): void {
     assert.deepEqual(valuesOf(answer), valuesOf(said('regs', [extracted()]) as RegsReport));
     const { stderr } = run(process.execPath, [EXHUME, 'guests', filtered], { accept: [1] });
     assert.match(stderr, new RegExp(`${found.name}: memory: user pages were left out .*-d 23 keeps them`));
+  });
+}
+
+// Made only when they are named: `npm run lab -- host-nested`.
+for (const host of SLOW_HOSTS.filter(({ name }) => existsSync(join(sceneDirectory(name), 'host.elf')))) {
+  const directory = sceneDirectory(host.name);
+  for (const guest of host.guests) {
+    testGuest(host, guest, directory);
+    if (guest.inside !== undefined) testInside(host, guest, guest.inside, directory);
+  }
+}
+
+/** A guest of a guest; its host told of it on its console. */
+function testInside(host: Host, guest: InnerGuest, inside: InnerGuest, directory: string): void {
+  const file = join(directory, 'host.elf');
+  const path = `${guest.name}/${inside.name}`;
+  const text = (suffix: string): string => readFileSync(join(directory, `${inside.name}.${suffix}`), 'latin1');
+
+  test(`${host.name}: ${path}: its registers are what its own QEMU said`, () => {
+    assertRegisters(said('regs', [file], '--guest', path) as RegsReport, text('registers'));
+  });
+
+  test(`${host.name}: ${path}: its log has all that its console showed, and its tasks are there`, () => {
+    const log = timed(run(process.execPath, [EXHUME, 'log', file, '--guest', path]).stdout);
+    const shown = timed(text('serial'));
+    assert.ok(shown.length > 5 && log.length > shown.length);
+    assert.deepEqual(
+      shown.filter((line) => !log.includes(line)),
+      [],
+    );
+    assert.match(shown.join('\n'), /end Kernel panic/);
+    assert.ok(((said('ps', [file], '--guest', path) as PsReport).tasks ?? []).length > 20);
   });
 }
 
