@@ -92,14 +92,15 @@ export class Bochs {
     }
   }
 
-  /** Stops the machine and writes all of its memory into a file, as its kernel's linear map has it. */
+  /** Stops the machine and writes all of its memory into a file of its directory, as its kernel's linear map has it. */
   async writeMemory(file: string): Promise<void> {
     const bytes = this.#megabytes * 2 ** 20 - BIOS_BYTES;
     this.#child.kill('SIGINT');
     await sleep(1000);
     writeSync(this.#commands, `writemem "${file}" ${DIRECT_MAP} ${bytes}\nquit\n`);
     const deadline = Date.now() + 120_000;
-    while (!existsSync(file) || statSync(file).size < bytes) {
+    const path = join(this.#directory, file);
+    while (!existsSync(path) || statSync(path).size < bytes) {
       if (Date.now() > deadline) throw new LabError(`Bochs wrote no ${file} of ${bytes} bytes`);
       await sleep(200);
     }
