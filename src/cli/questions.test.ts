@@ -7,6 +7,8 @@ import { Session } from './session.js';
 /** Commands that ask nothing of a dump's memory of their own, and why. */
 const NOT_ASKED: Readonly<Record<string, string>> = {
   search: 'reads all memory: of what is left it finds what is there, and says how much it could not look at',
+  guests:
+    'what a guest lies in is memory of a process, which is left out; report asks for what the kernel knows of guests',
   shell: 'runs other commands',
   completion: 'reads no dump',
   pstore: 'reads no dump',
