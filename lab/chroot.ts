@@ -24,7 +24,7 @@ const PACKAGES = [
 ];
 
 /** What modules for forky's kernels are built with. */
-const TOOLS = ['gcc', 'make', 'pahole'];
+const TOOLS = ['gcc', 'make', 'pahole', 'dkms'];
 
 const root = join(labDirectory, SUITE);
 /** Holds the list of what was installed. */
@@ -70,7 +70,8 @@ export function installForky(): void {
 
 /** Adds what is needed to build modules, once. */
 export function installForkyTools(): void {
-  if (TOOLS.every((tool) => existsSync(join(root, 'usr/bin', tool)))) return;
+  if (TOOLS.every((tool) => ['bin', 'sbin'].some((directory) => existsSync(join(root, 'usr', directory, tool)))))
+    return;
   say(`installing ${TOOLS.join(' ')} in ${SUITE}`);
   apt('install', '-y', '--no-install-recommends', ...TOOLS);
 }

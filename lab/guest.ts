@@ -12,7 +12,7 @@ import { LabError, run, say } from './shell.js';
 
 // From dist/lab as from lab.
 const SOURCES = fileURLToPath(new URL('../../lab/guest/', import.meta.url));
-const DRIVERS = fileURLToPath(new URL('../../drivers/', import.meta.url));
+export const DRIVERS = fileURLToPath(new URL('../../drivers/', import.meta.url));
 const MODULE = 'exhume_lab_crash';
 const PROGRAM = 'exhume-lab-user';
 const SECRETS = 'exhume-lab-secrets';
@@ -81,9 +81,6 @@ function buildOnce(
   write: (directory: string) => void,
   options: readonly string[] = [],
 ): Uint8Array {
-  const by = BUILDERS[name];
-  if (by === undefined)
-    throw new LabError(`the lab's modules are built for ${Object.keys(BUILDERS).join(' and ')} only`);
   const built = join(labDirectory, 'kernels', name, `${module}-${digest}.ko`);
   if (existsSync(built)) return readFileSync(built);
   const headers = kernelHeaders(name);
@@ -91,13 +88,22 @@ function buildOnce(
   const directory = labPath('scratch', `${module}-${name}`);
   write(directory);
   const args = ['-s', '-C', headers, `M=${directory}`, ...options, 'modules'];
-  if (by === 'forky') installForkyTools();
-  const make: Command =
-    by === 'forky' ? inForky([labPath('kernels'), directory], 'make', args) : { command: 'make', args };
+  const make = builderFor(name, directory, 'make', args);
   run(make.command, make.args);
   renameSync(join(directory, `${module}.ko`), built);
   rmSync(directory, { recursive: true });
   return readFileSync(built);
+}
+
+/** A command that builds for a kernel, and sees a directory of the machine. */
+export function builderFor(name: KernelName, directory: string, command: string, args: readonly string[]): Command {
+  const by = BUILDERS[name];
+  if (by === undefined) {
+    throw new LabError(`the lab's modules are built for ${Object.keys(BUILDERS).join(' and ')} only`);
+  }
+  if (by === 'bookworm') return { command, args };
+  installForkyTools();
+  return inForky([labPath('kernels'), directory], command, args);
 }
 
 /** The program that does in a guest what busybox cannot, statically linked. */
@@ -121,7 +127,7 @@ function program(name: string, digest: string): Uint8Array {
 }
 
 /** The directory to build modules in: Debian's header packages, unpacked and never installed. */
-function kernelHeaders(name: KernelName): string {
+export function kernelHeaders(name: KernelName): string {
   const { release } = kernel(name);
   const root = join(labDirectory, 'kernels', name, 'headers');
   const directory = join(root, 'usr/src', `linux-headers-${release}`);

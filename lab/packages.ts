@@ -19,6 +19,7 @@ const PACKAGES = [
   'gcc-12',
   'libc6-dev',
   'make',
+  'dkms',
 ];
 
 // biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholders are dpkg-query's
