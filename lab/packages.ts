@@ -20,6 +20,7 @@ const PACKAGES = [
   'libc6-dev',
   'make',
   'dkms',
+  'time',
 ];
 
 // biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholders are dpkg-query's

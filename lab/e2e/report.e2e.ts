@@ -12,7 +12,7 @@ const signed = (text: string | null | undefined): bigint | undefined => {
 };
 
 for (const dump of dumps.filter(({ truth }) => truth.kernelRelease !== null)) {
-  test(`${dump.title}: the report names the kernel, where it was loaded and why it died`, () => {
+  test(`${dump.title}: the report names the kernel, where it was loaded, its levels of paging and why it died`, () => {
     const { status, answer } = exhumeJson<Report>(dump, 'report');
     const { truth } = dump;
     const kernel = present(answer.kernel);
@@ -20,6 +20,7 @@ for (const dump of dumps.filter(({ truth }) => truth.kernelRelease !== null)) {
     assert.equal(kernel.release, truth.kernelRelease);
     assert.equal(signed(kernel.physBase), signed(truth.physBase), 'phys_base');
     assert.equal(signed(kernel.kaslrOffset), signed(truth.kernelOffset), 'KASLR offset');
+    if (truth.fiveLevelPaging !== null) assert.equal(kernel.pageTableLevels, truth.fiveLevelPaging ? 5 : 4);
     if (!dump.cutOff) {
       assert.equal(kernel.commandLine, account(dump, 'cmdline').trim());
       assert.equal(kernel.banner, truth.kernelVersion);
@@ -108,11 +109,8 @@ test('guests that hang in the kernel: where each CPU hangs, and the soft lockup 
   }
 });
 
-test('five-level paging is told from four', () => {
-  for (const dump of dumps.filter(({ truth }) => truth.fiveLevelPaging !== null)) {
-    const { answer } = exhumeJson<Report>(dump, 'report');
-    assert.equal(present(answer.kernel).pageTableLevels, dump.truth.fiveLevelPaging ? 5 : 4, dump.title);
-  }
+test('there are dumps of five levels of paging, and of four', () => {
+  assert.deepEqual(new Set(dumps.map(({ truth }) => truth.fiveLevelPaging)), new Set([true, false, null]));
 });
 
 test("QEMU's wrong phys_base in a kdump header is shown and not used", () => {
