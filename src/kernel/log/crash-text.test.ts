@@ -933,6 +933,6 @@ test('fuzz: oops lines torn, mixed and made long give events within the log, soo
     } catch (error) {
       if (!isExhumeError(error)) throw error;
     }
-    assert.ok(performance.now() - started < 5_000, `seed ${seed} took too long`);
+    assert.ok(performance.now() - started < 20_000, `seed ${seed} took too long`);
   }
 });
