@@ -4,6 +4,8 @@ import { joinRanges, type MissingState, type PageState, PhysicalMemory, type Phy
 /** Physical memory out of a few pages; all others are absent. */
 export class SparseMemory extends PhysicalMemory {
   readonly pages = new Map<number, Uint8Array | MissingState>();
+  /** Kept, as of so many pages. */
+  private kept: { readonly pages: number; readonly ranges: readonly PhysicalRange[] } | undefined;
 
   constructor(readonly pageSize = 4096) {
     super();
@@ -19,12 +21,15 @@ export class SparseMemory extends PhysicalMemory {
   }
 
   ranges(): readonly PhysicalRange[] {
-    return joinRanges(
-      [...this.pages.keys()].map((pfn) => ({
-        start: (pfn * this.pageSize) as PhysicalAddress,
-        end: ((pfn + 1) * this.pageSize) as PhysicalAddress,
-      })),
-    );
+    const { pages, pageSize } = this;
+    if (this.kept?.pages !== pages.size) {
+      const ranges = [...pages.keys()].map((pfn) => ({
+        start: (pfn * pageSize) as PhysicalAddress,
+        end: ((pfn + 1) * pageSize) as PhysicalAddress,
+      }));
+      this.kept = { pages: pages.size, ranges: joinRanges(ranges) };
+    }
+    return this.kept.ranges;
   }
 
   state(pfn: Pfn): PageState {
