@@ -85,7 +85,7 @@ function buildOnce(
   if (existsSync(built)) return readFileSync(built);
   const headers = kernelHeaders(name);
   say(`building ${module} for ${name}`);
-  const directory = labPath('scratch', `${module}-${name}`);
+  const directory = labPath('scratch', `${module}-${name}-${process.pid}`);
   write(directory);
   const args = ['-s', '-C', headers, `M=${directory}`, ...options, 'modules'];
   const make = builderFor(name, directory, 'make', args);
