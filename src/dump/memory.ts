@@ -31,7 +31,8 @@ export interface PhysicalRange {
   readonly end: PhysicalAddress;
 }
 
-const MISSING_ERRORS = {
+/** The code of the error for each. */
+export const MISSING_ERRORS = {
   excluded: 'EXH_PAGE_EXCLUDED',
   lost: 'EXH_PAGE_LOST',
   absent: 'EXH_PAGE_ABSENT',

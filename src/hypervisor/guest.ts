@@ -16,6 +16,10 @@ export type GuestCpuState =
   | 'stopped'
   | 'unknown';
 
+/** The general registers in the order of their numbers (Intel SDM vol. 2, "ModR/M"), which KVM and QEMU keep them in, too. */
+export const REGISTERS_BY_NUMBER: readonly string[] =
+  'rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15'.split(' ');
+
 /** A virtual CPU's registers, under the names that a machine's CPUs have. What is not known is not there. */
 export interface GuestRegisters {
   /** rip, rsp, rflags, rax … r15. */

@@ -2,8 +2,9 @@ import { hex } from '../../bytes/address.js';
 import type { Damage } from '../../bytes/errors.js';
 import type { PhysicalMemory } from '../../dump/memory.js';
 import type { Evidence } from '../../kernel/kernel.js';
+import { FRAME_MASK } from '../../machine/x86-64/paging.js';
 import type { Findings, Host } from '../find.js';
-import type { GuestCpu, GuestParts, GuestRegisters } from '../guest.js';
+import { type GuestCpu, type GuestParts, type GuestRegisters, REGISTERS_BY_NUMBER } from '../guest.js';
 import { eptRoot, NestedMemory } from './nested-memory.js';
 import { type FoundControl, scanForControl } from './scan.js';
 import { statedLayouts } from './stated.js';
@@ -174,12 +175,12 @@ function guestOf(
 function hasItsPageTable({ registers }: Vcpu, memory: NestedMemory): boolean {
   const cr3 = registers.control.get('cr3') ?? 0n;
   const paging = ((registers.control.get('cr0') ?? 0n) & 0x8000_0000n) !== 0n;
-  return !paging || memory.hostFrame(Number((cr3 & 0x000f_ffff_ffff_f000n) / 4096n)) !== 'absent';
+  return !paging || memory.hostFrame(Number((cr3 & FRAME_MASK) / 4096n)) !== 'absent';
 }
 
-const GENERAL = 'rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15 rip'.split(' ');
-const RSP = 4;
-const RIP = 16;
+const GENERAL = [...REGISTERS_BY_NUMBER, 'rip'];
+const RSP = GENERAL.indexOf('rsp');
+const RIP = GENERAL.indexOf('rip');
 
 function cpuOf(index: number, vcpu: Vcpu, found: FoundRegisters | undefined): GuestCpu {
   const place = `the ${vcpu.kind} at ${hex(vcpu.address)}`;

@@ -4,12 +4,14 @@ import { LruCache } from '../../bytes/lru.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import {
   joinRanges,
+  MISSING_ERRORS,
   type MissingState,
   PAGE_STATES,
   type PageState,
   PhysicalMemory,
   type PhysicalRange,
 } from '../../dump/memory.js';
+import { FRAME_MASK } from '../../machine/x86-64/paging.js';
 
 /** AMD's nested page tables, which are ordinary ones, or Intel's extended ones. */
 export type NestedKind = 'NPT' | 'EPT';
@@ -225,7 +227,7 @@ export class NestedMemory extends PhysicalMemory {
     if (!this.claim(frame, level)) return;
     const table = this.table(frame);
     if (typeof table === 'string') {
-      this.note(MISSING[table], frame, level, `is ${table} in the dump`);
+      this.note(MISSING_ERRORS[table], frame, level, `is ${table} in the dump`);
       return;
     }
     const span = SPAN[level] as number;
@@ -260,7 +262,7 @@ export class NestedMemory extends PhysicalMemory {
   private addTable(blocks: Map<number, Block>, block: number, frame: number): void {
     if (!this.claim(frame, 1)) return;
     const state = this.host.state(frame as Pfn);
-    if (state !== 'present') this.note(MISSING[state], frame, 1, `is ${state} in the dump`);
+    if (state !== 'present') this.note(MISSING_ERRORS[state], frame, 1, `is ${state} in the dump`);
     blocks.set(block, { frame, contiguous: false, missing: state === 'present' ? undefined : state });
   }
 
@@ -313,9 +315,7 @@ export class NestedMemory extends PhysicalMemory {
 /** As many sentences of damage are told; a broken dump would have thousands. */
 const MOST_DAMAGE = 20;
 
-const MISSING = { excluded: 'EXH_PAGE_EXCLUDED', lost: 'EXH_PAGE_LOST', absent: 'EXH_PAGE_ABSENT' } as const;
-
 /** An EPT pointer's parts (Intel SDM vol. 3, "Extended-Page-Table Pointer"): root, levels. */
 export function eptRoot(pointer: bigint): { readonly root: number; readonly levels: number } {
-  return { root: Number(pointer & 0x000f_ffff_ffff_f000n), levels: Number((pointer >> 3n) & 7n) + 1 };
+  return { root: Number(pointer & FRAME_MASK), levels: Number((pointer >> 3n) & 7n) + 1 };
 }

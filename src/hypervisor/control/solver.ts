@@ -1,3 +1,4 @@
+import { isCanonical } from '../../machine/x86-64/paging.js';
 import { type AccessRightsForm, accessRightsForm } from './access-rights.js';
 import { fieldNamed } from './vmcs-fields.js';
 import { REVISION_MASK, segmentFields, VMCS_BYTES, type VmcsLayout } from './vmcs-layout.js';
@@ -230,7 +231,3 @@ type Part = readonly [suffix: string, from: number, step: number];
 const SEGMENTS = segmentFields('', '');
 /** The order in which Haswell and later have them. */
 const PACKED = ['ES', 'CS', 'SS', 'DS', 'LDTR', 'TR', 'FS', 'GS'];
-
-function isCanonical(value: bigint): boolean {
-  return BigInt.asUintN(64, BigInt.asIntN(57, value)) === value;
-}

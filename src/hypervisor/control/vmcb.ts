@@ -1,6 +1,7 @@
 import { virtualAddress } from '../../bytes/address.js';
 import { array, type Field, raw, structTable, u8, u16, u32, u64, viewOf } from '../../bytes/struct-table.js';
 import type { Segment } from '../../machine/machine.js';
+import { FRAME_MASK } from '../../machine/x86-64/paging.js';
 import type { GuestRegisters } from '../guest.js';
 
 /** Bytes of a VMCB: a page, of which the control area is the first KiB and the save area begins after it. */
@@ -160,7 +161,7 @@ export function readVmcb(page: Uint8Array): Vmcb {
   const nested = (control.misc_ctl & NESTED_PAGING) !== 0n && control.nested_cr3 < PHYSICAL;
   const es = (control.misc_ctl & SEV_ES) !== 0n;
   return {
-    nestedRoot: nested ? Number(control.nested_cr3 & 0x000f_ffff_ffff_f000n) : undefined,
+    nestedRoot: nested ? Number(control.nested_cr3 & FRAME_MASK) : undefined,
     asid: control.asid,
     exitCode: control.exit_code,
     encrypted: es ? 'SEV-ES' : (control.misc_ctl & SEV) !== 0n ? 'SEV' : undefined,

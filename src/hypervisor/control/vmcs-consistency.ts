@@ -1,4 +1,5 @@
 import { hex } from '../../bytes/address.js';
+import { isCanonical } from '../../machine/x86-64/paging.js';
 import { type AccessRightsForm, accessRightsForm } from './access-rights.js';
 import { VMCS_LAYOUTS } from './layouts/all.js';
 import { REVISION_MASK, VMCS_BYTES, type VmcsLayout, VmcsPage } from './vmcs-layout.js';
@@ -186,10 +187,6 @@ function isLink(value: bigint): boolean {
 
 function isKernel(value: bigint): boolean {
   return value >= 0xff00_0000_0000_0000n;
-}
-
-function isCanonical(value: bigint): boolean {
-  return BigInt.asUintN(64, BigInt.asIntN(57, value)) === value;
 }
 
 /** Is the EPT pointer sound, if the controls say that there is one? */

@@ -3,7 +3,7 @@ import { isExhumeError } from '../../bytes/errors.js';
 import type { PhysicalMemory } from '../../dump/memory.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import type { Cpu } from '../../machine/machine.js';
-import { X86PageTable } from '../../machine/x86-64/paging.js';
+import { FRAME_MASK, X86PageTable } from '../../machine/x86-64/paging.js';
 import type { GuestRegisters } from '../guest.js';
 
 /** A CPU of the host whose registers in the dump are a guest's: it was inside the guest when the dump was made. */
@@ -22,7 +22,6 @@ export interface Suspect {
   readonly lastCr3: bigint | undefined;
 }
 
-const CR3_ADDRESS = 0x000f_ffff_ffff_f000n;
 const CR4_LA57 = 1n << 12n;
 
 /** CPUs whose page table, by the dump's notes, is not one of the host: they were in a guest. */
@@ -51,7 +50,7 @@ export function cpuInGuest(
   memory: PhysicalMemory,
 ): CpuInGuest | undefined {
   const byCr3 = candidates.find(
-    (cpu) => suspect.lastCr3 !== undefined && cr3Of(cpu) === (suspect.lastCr3 & CR3_ADDRESS),
+    (cpu) => suspect.lastCr3 !== undefined && cr3Of(cpu) === (suspect.lastCr3 & FRAME_MASK),
   );
   const found =
     byCr3 ?? candidates.find((cpu) => suspect.inGuest && cpu.index === suspect.hostCpu && maps(memory, cpu));
@@ -69,7 +68,7 @@ export function cpuInGuest(
 
 function cr3Of({ control }: Cpu): bigint | undefined {
   const cr3 = control?.get('cr3');
-  return cr3 === undefined ? undefined : cr3 & CR3_ADDRESS;
+  return cr3 === undefined ? undefined : cr3 & FRAME_MASK;
 }
 
 /** Does the guest's memory have a page table there that maps the code that the CPU ran? */

@@ -1,6 +1,6 @@
 import { LruCache } from '../../bytes/lru.js';
 import type { PAGE_STATES, PhysicalMemory } from '../../dump/memory.js';
-import { LARGE, PRESENT, TABLE_ENTRIES, tablePage } from '../../machine/x86-64/paging.js';
+import { FRAME_MASK, LARGE, PRESENT, TABLE_ENTRIES, tablePage } from '../../machine/x86-64/paging.js';
 import type { AreaKind, ProcessAreas } from './process-areas.js';
 
 /** What a page of a process is, where it is no page frame of the host: a page frame number is 0 or more. */
@@ -47,8 +47,6 @@ const CHUNK_BYTES = CHUNK_PAGES * 8;
 /** Table pages of the upper levels that are kept: each spans a GiB or more. */
 const MOST_TABLES = 4096;
 
-/** Bits 51:12 of an entry. */
-const FRAME_MASK = 0x000f_ffff_ffff_f000n;
 /** `_PAGE_PROTNONE` is the global bit in an entry that is not present (arch/x86/include/asm/pgtable_types.h). */
 const PROTECTED = 0x100n;
 

@@ -3,11 +3,12 @@ import { type Damage, ExhumeError } from '../../bytes/errors.js';
 import { attempt } from '../../kernel/collect.js';
 import type { KernelView } from '../../kernel/kernel-view.js';
 import type { Struct } from '../../kernel/types/struct.js';
+import { eptRoot } from '../control/nested-memory.js';
 import { readVmcb, VMCB_BYTES, type Vmcb } from '../control/vmcb.js';
 import { chooseLayout, isEptPointer } from '../control/vmcs-consistency.js';
 import { VMCS_BYTES, type VmcsLayout, VmcsPage } from '../control/vmcs-layout.js';
 import { vmcsRegisters } from '../control/vmcs-registers.js';
-import type { GuestRegisters } from '../guest.js';
+import { type GuestRegisters, REGISTERS_BY_NUMBER } from '../guest.js';
 import { type Vcpu, vendorVcpu } from './vcpus.js';
 
 /** What KVM's structures say of a vCPU. */
@@ -27,7 +28,7 @@ export interface VcpuRegisters {
 }
 
 /** Order of `vcpu->arch.regs` (enum kvm_reg, arch/x86/include/asm/kvm_host.h). */
-const REGS = 'rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15 rip'.split(' ');
+const REGS = [...REGISTERS_BY_NUMBER, 'rip'];
 /** Numbers of `enum kvm_reg` behind them, which `regs_avail` and `regs_dirty` count bits by. */
 const EXTENDED = { cr0: 'VCPU_EXREG_CR0', cr3: 'VCPU_EXREG_CR3', cr4: 'VCPU_EXREG_CR4' } as const;
 /** The same numbers where the types do not tell them, as they are since 5.7. */
@@ -236,6 +237,7 @@ function fromVmx(
   if (base !== undefined) values.set('kernel_gs_base', vmx.big(base));
   const registers = merge(values, values, running.hardware.segments);
   const first = inNested ? readVmcs(view, own, layouts) : running;
+  const ept = first.eptPointer;
   const on = loaded.has('cpu') ? loaded.int('cpu') : -1;
   const stale =
     on < 0
@@ -249,7 +251,7 @@ function fromVmx(
       : `vcpu->arch and the VMCS at ${first.place}, layout ${first.layout}`,
     stale: inNested ? 'its own guest ran: of the general registers only rsp and rip are its own' : stale,
     lastCr3: running.hardware.control.get('cr3'),
-    nestedRoot: first.eptPointer === undefined ? undefined : eptRoot(first.eptPointer),
+    nestedRoot: ept !== undefined && isEptPointer(ept) ? { ...eptRoot(ept), kind: 'EPT' } : undefined,
     encrypted: undefined,
   };
 }
@@ -279,12 +281,6 @@ function readVmcs(view: KernelView, loaded: Struct, layouts: readonly VmcsLayout
     layout: fit.layout.name,
     eptPointer: new VmcsPage(bytes, fit.layout).get('EPT_POINTER'),
   };
-}
-
-/** Bits 5:3 are the levels less one (Intel SDM vol. 3, "Extended-Page-Table Pointer"). */
-function eptRoot(pointer: bigint): VcpuRegisters['nestedRoot'] {
-  if (!isEptPointer(pointer)) return undefined;
-  return { root: Number(pointer & 0x000f_ffff_ffff_f000n), kind: 'EPT', levels: Number((pointer >> 3n) & 7n) + 1 };
 }
 
 function merge(

@@ -1,3 +1,4 @@
+import { hex } from '../../bytes/address.js';
 import type { Damage } from '../../bytes/errors.js';
 import type { PhysicalMemory } from '../../dump/memory.js';
 import { attempt } from '../../kernel/collect.js';
@@ -50,7 +51,7 @@ export function readVm(surroundings: VmSurroundings, kvm: Struct, index: number)
   const slots = slotMemory(view, kvm, process, damage, evidence);
   const memory = slots ?? nested ?? new SlotMemory(view.memory.physical, [], new HostSwap(view));
   if (slots === undefined && nested !== undefined) {
-    const method = `the ${nested.kind} at 0x${nested.root.toString(16)}`;
+    const method = `the ${nested.kind} at ${hex(nested.root)}`;
     evidence.push({ question: 'memory', method, answer: 'used', accepted: true });
   }
   const refused = refusalOf(type, vcpus, registers);

@@ -1,7 +1,7 @@
 import { virtualAddress } from '../../bytes/address.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import type { Segment } from '../../machine/machine.js';
-import type { GuestRegisters } from '../guest.js';
+import { type GuestRegisters, REGISTERS_BY_NUMBER } from '../guest.js';
 
 /** A field of a device's state, in the order of the stream: all its bytes together. */
 export interface StateField {
@@ -23,7 +23,6 @@ export const CPU_FIELDS: readonly StateField[] = (
     return { name, bytes: Number(bytes) };
   });
 
-const GENERAL = 'rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15'.split(' ');
 const SEGMENTS = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'];
 const TABLES = ['ldt', 'tr', 'gdt', 'idt'];
 const CONTROL = [
@@ -69,7 +68,7 @@ export function readCpuState(bytes: Uint8Array, fields: readonly StateField[]): 
     general: new Map([
       ['rip', u64('env.eip')],
       ['rflags', u64('env.eflags')],
-      ...GENERAL.map((name, i) => [name, u64('env.regs', i)] as const),
+      ...REGISTERS_BY_NUMBER.map((name, i) => [name, u64('env.regs', i)] as const),
     ]),
     segments: [
       ...SEGMENTS.map((name, i) => segment(name, 'env.segs', i)),

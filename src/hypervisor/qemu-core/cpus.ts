@@ -1,6 +1,6 @@
 import { hex } from '../../bytes/address.js';
 import { viewOf } from '../../bytes/struct-table.js';
-import type { GuestCpu, GuestRegisters } from '../guest.js';
+import { type GuestCpu, type GuestRegisters, REGISTERS_BY_NUMBER } from '../guest.js';
 import { conditionFlags, fits, LAZY_FLAGS, NUMBERINGS } from './condition-codes.js';
 import { type CpuStruct, findCpuStructs, STRUCT_BYTES } from './cpu-structs.js';
 import type { ProcessMemory } from './process-memory.js';
@@ -13,9 +13,8 @@ export interface QemuCpus {
   readonly layout: readonly string[];
 }
 
-/** The order of QEMU's own array (QEMU target/i386/cpu.h: R_EAX and so on). */
-const GENERAL = 'rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15'.split(' ');
-const RSP = GENERAL.indexOf('rsp');
+/** QEMU's own array is in the order of the registers' numbers (QEMU target/i386/cpu.h: R_EAX and so on). */
+const RSP = REGISTERS_BY_NUMBER.indexOf('rsp');
 /** How many general registers a structure may have room for: 32 since APX, 16 before; powers of two beyond. */
 const COUNTS = [16, 32, 64];
 /** The first address of a kernel's half. */
@@ -73,7 +72,7 @@ export function readCpus(memory: ProcessMemory, threads: readonly Thread[], kvm:
     const array = memory.bytes(one.eip - 8 * count, 8 * count);
     if (array !== undefined) {
       const view = viewOf(array);
-      for (const [i, name] of GENERAL.entries()) general.set(name, view.getBigUint64(8 * i, true));
+      for (const [i, name] of REGISTERS_BY_NUMBER.entries()) general.set(name, view.getBigUint64(8 * i, true));
     }
     const registers: GuestRegisters = { general, segments: one.segments, control };
     const started = ((one.control[0] ?? 0n) & CR0_PE) !== 0n;

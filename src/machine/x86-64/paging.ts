@@ -45,8 +45,13 @@ const FIVE_LEVEL_NAMES = ['', 'PTE', 'PMD', 'PUD', 'P4D', 'PGD'] as const;
 /** Bytes that one entry of a level covers, by level (1 is the last). */
 const SPAN = [0, 2 ** 12, 2 ** 21, 2 ** 30, 2 ** 39, 2 ** 48] as const;
 
-/** Physical-address bits of an entry: 51:12. */
-const FRAME_MASK = 0x000f_ffff_ffff_f000n;
+/** Physical-address bits of an entry, and of CR3: 51:12. */
+export const FRAME_MASK = 0x000f_ffff_ffff_f000n;
+
+/** Can a virtual address be one at all? As with five levels of tables, the most there are: bits 63:56 are alike. */
+export function isCanonical(address: bigint): boolean {
+  return BigInt.asUintN(64, BigInt.asIntN(57, address)) === address;
+}
 
 const TLB_SLOTS = 1024;
 const LARGE_TLB_SLOTS = 256;
@@ -358,7 +363,7 @@ function flagsOf(entry: bigint, level: number): string[] {
  * the kernel's at the even page and the one for user mode after it, so an odd page may stand for the even one before.
  */
 export function kernelRoots(cr3: bigint): PhysicalAddress[] {
-  const page = Number(cr3 & 0x000f_ffff_ffff_f000n);
+  const page = Number(cr3 & FRAME_MASK);
   const odd = page % 8192 !== 0;
   return (odd ? [page - 4096, page] : [page]) as PhysicalAddress[];
 }
