@@ -12,10 +12,7 @@ function paint(intervals: readonly (readonly [number, number])[], ranks: (index:
 }
 
 function ownersOf(index: IntervalIndex, places: readonly number[]): number[] {
-  return places.map((place) => {
-    const at = index.at(place);
-    return at < index.length && (index.starts[at] as number) <= place ? (index.owners[at] as number) : -1;
-  });
+  return places.map((place) => index.ownerAt(place));
 }
 
 const build = (intervals: readonly (readonly [number, number])[], ranks: (index: number) => number) =>
@@ -44,6 +41,22 @@ test('overlapping intervals: each place belongs to the highest rank', () => {
     );
     for (let i = 1; i < index.length; i++) assert.ok((index.starts[i] as number) >= (index.ends[i - 1] as number));
   }
+});
+
+test('intervals that do not overlap: whose a place is, where that ends, and where the next begins', () => {
+  const index = IntervalIndex.of([
+    { start: 40, end: 50 },
+    { start: 10, end: 20 },
+    { start: 30, end: 30 },
+    { start: 20, end: 25 },
+  ]);
+  const told = (place: number) => [index.ownerAt(place), index.endOf(place), index.nextStart(place)];
+  assert.deepEqual(told(9), [-1, undefined, 10]);
+  assert.deepEqual(told(10), [1, 20, 20]);
+  assert.deepEqual(told(24), [3, 25, 40]);
+  assert.deepEqual(told(25), [-1, undefined, 40]);
+  assert.deepEqual(told(49), [0, 50, Number.POSITIVE_INFINITY]);
+  assert.deepEqual(told(50), [-1, undefined, Number.POSITIVE_INFINITY]);
 });
 
 test('it says whether anything overlapped', () => {

@@ -32,6 +32,15 @@ export class IntervalIndex {
     return IntervalIndex.resolve(order, starts, ends, ranks);
   }
 
+  /** Of intervals that are known not to overlap; were they to, the first given wins. */
+  static of(intervals: readonly { readonly start: number; readonly end: number }[]): IntervalIndex {
+    return IntervalIndex.build(
+      Float64Array.from(intervals, ({ start }) => start),
+      Float64Array.from(intervals, ({ end }) => end),
+      (index) => -index,
+    );
+  }
+
   /** Sweeps from left to right; a heap holds the intervals that are open, the highest rank on top. */
   private static resolve(
     order: Uint32Array,
@@ -94,6 +103,29 @@ export class IntervalIndex {
     }
     this.last = low;
     return low;
+  }
+
+  /** Which of the given intervals owns `position`; -1: none. */
+  ownerAt(position: number): number {
+    const at = this.at(position);
+    return this.holds(at, position) ? (this.owners[at] as number) : -1;
+  }
+
+  /** The first number behind the interval that holds `position`; undefined: none does. */
+  endOf(position: number): number | undefined {
+    const at = this.at(position);
+    return this.holds(at, position) ? this.ends[at] : undefined;
+  }
+
+  /** Where the first interval begins that does so behind `position`; Infinity: there is none. */
+  nextStart(position: number): number {
+    const at = this.at(position);
+    return this.starts[this.holds(at, position) ? at + 1 : at] ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Does the interval that `at` gave hold `position`, and not only lie behind it? */
+  private holds(at: number, position: number): boolean {
+    return at < this.length && (this.starts[at] as number) <= position;
   }
 }
 

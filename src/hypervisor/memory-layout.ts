@@ -59,3 +59,30 @@ export function bySplit<Block extends Sized>(blocks: readonly Block[], split: Sp
   }
   return ranges;
 }
+
+/** A machine's memory by one of the rules, and what speaks for it. */
+export interface Fitting<Block> {
+  readonly split: Split;
+  readonly layout: readonly LaidOut<Block>[];
+  readonly fits: number;
+}
+
+/**
+ * The rule that fits best, by what `judge` counts; among equals the one of the machine type that is named, else the first.
+ * @param type QEMU's name of the machine, where it is known
+ */
+export function bestSplit<Block extends Sized>(
+  blocks: readonly Block[],
+  judge: (layout: readonly LaidOut<Block>[]) => number,
+  type?: string,
+): Fitting<Block> {
+  const named = SPLITS.find(({ types }) => type !== undefined && types.test(type));
+  const fitting = (split: Split): Fitting<Block> => {
+    const layout = bySplit(blocks, split);
+    return { split, layout, fits: judge(layout) };
+  };
+  const [first, ...rest] = SPLITS;
+  return rest.map(fitting).reduce((best, one) => {
+    return one.fits > best.fits || (one.fits === best.fits && one.split === named) ? one : best;
+  }, fitting(first));
+}

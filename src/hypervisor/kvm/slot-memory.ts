@@ -1,4 +1,5 @@
 import type { Pfn, PhysicalAddress } from '../../bytes/address.js';
+import { IntervalIndex } from '../../dump/intervals.js';
 import {
   joinRanges,
   type MissingState,
@@ -54,8 +55,7 @@ const LOST = PAGE_STATES.indexOf('lost');
  */
 export class SlotMemory extends PhysicalMemory {
   readonly pageSize = PAGE_BYTES;
-  private readonly firsts: Float64Array;
-  private last = 0;
+  private readonly index: IntervalIndex;
   private present: readonly PhysicalRange[] | undefined;
 
   /** @param slots ascending by `first`, not overlapping */
@@ -65,7 +65,7 @@ export class SlotMemory extends PhysicalMemory {
     private readonly swap: SwapReader,
   ) {
     super();
-    this.firsts = Float64Array.from(slots, ({ first }) => first);
+    this.index = IntervalIndex.of(slots.map(({ first, pages }) => ({ start: first, end: first + pages })));
   }
 
   ranges(): readonly PhysicalRange[] {
@@ -181,19 +181,7 @@ export class SlotMemory extends PhysicalMemory {
   }
 
   private slotOf(pfn: number): SlotRange | undefined {
-    const known = this.slots[this.last];
-    if (known !== undefined && pfn >= known.first && pfn < known.first + known.pages) return known;
-    let low = 0;
-    let high = this.firsts.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.firsts[middle] as number) <= pfn) low = middle + 1;
-      else high = middle;
-    }
-    const slot = this.slots[low - 1];
-    if (slot === undefined || pfn >= slot.first + slot.pages) return undefined;
-    this.last = low - 1;
-    return slot;
+    return this.slots[this.index.ownerAt(pfn)];
   }
 
   private stateOf(at: number): number {

@@ -8,7 +8,7 @@ import type { Opener } from '../../dump/open.js';
 import type { GuestCpu } from '../guest.js';
 import { guestContainer } from '../guest-container.js';
 import { mappedPointers } from '../mapped-pointers.js';
-import { bySplit, type LaidOut, mainMemory, SPLITS, type Split } from '../memory-layout.js';
+import { bestSplit, type LaidOut, mainMemory } from '../memory-layout.js';
 import { CPU_FIELDS, readCpuState } from './cpu-section.js';
 import { type Description, findDescription } from './description.js';
 import { gunzipped } from './gunzip.js';
@@ -52,7 +52,9 @@ export const openMigration: Opener = ([file, ...others], { cacheBytes, decoders 
   const cached = new CachedSource(source, cacheBytes);
   const build = (layout: readonly LaidOut<StreamBlock>[]) =>
     new StreamMemory(cached, layout, decoders.zlib, sections.cut ? 'lost' : 'excluded');
-  const { layout, how } = layoutOf(sections, (one) => mappedPointers(build(one), cpus));
+  const judge = (layout: readonly LaidOut<StreamBlock>[]) => mappedPointers(build(layout), cpus);
+  const { split, layout, fits } = bestSplit(sections.ram.blocks, judge, sections.machine);
+  const how = `the layout of ${split.machine}, in which ${fits} pointers of CPUs are mapped`;
   if (mainMemory(sections.ram.blocks).length > 1) {
     const message =
       'the machine has several blocks of memory, and the stream does not say where: taken one behind the other';
@@ -72,23 +74,6 @@ export const openMigration: Opener = ([file, ...others], { cacheBytes, decoders 
   );
   return { ...container, facts: [...factsOf(sections, description, how), ...container.facts] };
 };
-
-/** By the rule of the machine that the stream names; without a name by the one in which most of the CPUs' pointers are mapped. */
-function layoutOf(
-  { machine, ram }: Sections,
-  judge: (layout: readonly LaidOut<StreamBlock>[]) => number,
-): { readonly layout: readonly LaidOut<StreamBlock>[]; readonly how: string } {
-  const named = SPLITS.find(({ types }) => machine !== undefined && types.test(machine));
-  const tried = SPLITS.map((split: Split) => {
-    const layout = bySplit(ram.blocks, split);
-    return { split, layout, fits: judge(layout) };
-  });
-  const [first] = tried;
-  const best = tried.reduce((one, other) => (other.fits > (one?.fits ?? 0) ? other : one), first);
-  const chosen = tried.find(({ split, fits }) => split === named && fits === best?.fits) ?? best;
-  const how = `the layout of ${chosen?.split.machine}, in which ${chosen?.fits} pointers of CPUs are mapped`;
-  return { layout: chosen?.layout ?? [], how };
-}
 
 const SECTION_FULL = 4;
 /** `vmstate_x86_cpu`'s version since 2009; older ones had other fields. */

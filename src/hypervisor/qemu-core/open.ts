@@ -9,7 +9,7 @@ import { guestNameOf, optionOf } from '../command-line.js';
 import type { GuestCpu } from '../guest.js';
 import { guestContainer } from '../guest-container.js';
 import { mappedPointers } from '../mapped-pointers.js';
-import { bySplit, SPLITS } from '../memory-layout.js';
+import { bestSplit } from '../memory-layout.js';
 import { readCpus } from './cpus.js';
 import { type FlatView, findFlatViews, type GuestRange } from './flat-view.js';
 import { type BackingFile, guestMemory, type MissingBlock } from './guest-memory.js';
@@ -110,14 +110,10 @@ function mapOf(
     evidence.accept('guest-physical map', method, describeMap(view.ranges));
     return view.ranges;
   }
-  const [first, ...rest] = SPLITS.map((split) => {
-    const ranges = bySplit(blocks, split);
-    return { split, ranges, fits: judge(ranges) };
-  });
-  const best = rest.reduce((one, other) => (other.fits > (one?.fits ?? 0) ? other : one), first);
-  const method = `the layout of ${best?.split.machine}, as ${best?.fits} addresses of CPUs are mapped in it`;
-  evidence.accept('guest-physical map', method, describeMap(best?.ranges ?? []));
-  return best?.ranges ?? [];
+  const { split, layout, fits } = bestSplit(blocks, judge);
+  const method = `the layout of ${split.machine}, as ${fits} addresses of CPUs are mapped in it`;
+  evidence.accept('guest-physical map', method, describeMap(layout));
+  return layout;
 }
 
 function mostMemory(views: readonly FlatView[]): FlatView | undefined {

@@ -1,6 +1,7 @@
 import { viewOf } from '../../bytes/struct-table.js';
 import type { CachedSource } from '../../dump/cached-source.js';
 import type { Segments } from '../../dump/elf-segments.js';
+import { IntervalIndex } from '../../dump/intervals.js';
 
 /** Addresses of a process are below 2^47 (2^56 where it asked for more), and all that lie above are the kernel's pages. */
 const PROCESS_END = 2 ** 53;
@@ -30,6 +31,7 @@ const PF_W = 2;
 export class ProcessMemory {
   /** Ascending, not overlapping. */
   readonly mapped: readonly Mapped[];
+  private readonly index: IntervalIndex;
 
   constructor(
     private readonly source: CachedSource,
@@ -48,24 +50,17 @@ export class ProcessMemory {
     }
     all.sort((a, b) => a.start - b.start);
     this.mapped = all.filter((one, i) => i === 0 || one.start >= (all[i - 1] as Mapped).end);
+    this.index = IntervalIndex.of(this.mapped);
   }
 
   /** The span that an address lies in. */
   at(address: number): Mapped | undefined {
-    let low = 0;
-    let high = this.mapped.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.mapped[middle] as Mapped).end <= address) low = middle + 1;
-      else high = middle;
-    }
-    const found = this.mapped[low];
-    return found !== undefined && found.start <= address ? found : undefined;
+    return this.mapped[this.index.ownerAt(address)];
   }
 
   /** Where the first span behind an address begins; Infinity: there is none. */
   after(address: number): number {
-    return this.mapped.find(({ start }) => start > address)?.start ?? Number.POSITIVE_INFINITY;
+    return this.index.nextStart(address);
   }
 
   /** Up to `length` bytes from an address on: fewer where the core has no more of that span. */
