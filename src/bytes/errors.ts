@@ -66,6 +66,16 @@ export function isExhumeError(error: unknown, ...codes: readonly ErrorCode[]): e
   return error instanceof ExhumeError && (codes.length === 0 || codes.includes(error.code));
 }
 
+/** Whatever was thrown, as an error. */
+export function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+/** What an error says, whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return asError(error).message;
+}
+
 /**
  * Something in the input that is broken but did not stop the reading.
  * Shown beside the answer; any damage makes the exit status 1.

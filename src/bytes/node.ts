@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { ByteSource } from './byte-source.js';
-import { ExhumeError } from './errors.js';
+import { ExhumeError, messageOf } from './errors.js';
 
 /** A file opened read-only, read with positioned reads. Node only. */
 export class FileSource implements ByteSource {
@@ -62,6 +62,6 @@ export class FileSource implements ByteSource {
 
 function ioError(path: string, action: string, error: unknown): ExhumeError {
   if (error instanceof ExhumeError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   return new ExhumeError('EXH_IO', `${path}: cannot ${action}: ${reason}`, { file: path }, { cause: error });
 }

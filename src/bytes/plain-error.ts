@@ -1,4 +1,4 @@
-import { type ErrorCode, type ErrorData, ExhumeError } from './errors.js';
+import { asError, type ErrorCode, type ErrorData, ExhumeError } from './errors.js';
 
 /** An error as threads can hand it over. */
 export interface PlainError {
@@ -10,7 +10,7 @@ export interface PlainError {
 }
 
 export function plainError(error: unknown): PlainError {
-  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  const { message, stack } = asError(error);
   const own = error instanceof ExhumeError;
   return { code: own ? error.code : undefined, message, data: own ? error.data : {}, stack };
 }

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { hex, physicalAddress } from '../bytes/address.js';
-import { type Damage, ExhumeError } from '../bytes/errors.js';
+import { type Damage, ExhumeError, messageOf } from '../bytes/errors.js';
 import type { Container } from '../dump/container.js';
 import type { WrittenNote } from '../dump/description.js';
 import { statedLayouts, withNotes } from '../hypervisor/control/stated.js';
@@ -55,12 +55,7 @@ function readFile(path: string): Uint8Array {
   try {
     return new Uint8Array(readFileSync(path));
   } catch (error) {
-    throw new ExhumeError(
-      'EXH_IO',
-      `${path}: ${error instanceof Error ? error.message : error}`,
-      { file: path },
-      { cause: error },
-    );
+    throw new ExhumeError('EXH_IO', `${path}: ${messageOf(error)}`, { file: path }, { cause: error });
   }
 }
 

@@ -1,5 +1,5 @@
 import type { OutputConfiguration } from 'commander';
-import { type Damage, ExhumeError } from '../bytes/errors.js';
+import { type Damage, ExhumeError, messageOf } from '../bytes/errors.js';
 import type { ErrorReport } from '../report/schema/error.js';
 import type { Subject } from '../report/subject.js';
 import type { TextOptions } from '../report/text/page.js';
@@ -166,7 +166,7 @@ async function writeLines(out: Output, lines: Iterable<string>): Promise<void> {
 
 function errorReport(error: unknown): ErrorReport {
   if (!(error instanceof ExhumeError)) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     return { schema: 'exhume-error/1', error: { code: null, message, hint: null, data: {} } };
   }
   const { hint, ...data } = error.data;

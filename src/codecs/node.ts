@@ -1,5 +1,5 @@
 import { deflateSync, inflateSync } from 'node:zlib';
-import { ExhumeError } from '../bytes/errors.js';
+import { ExhumeError, messageOf } from '../bytes/errors.js';
 import { type CompressionMethod, codecError, type Decoder, type Decoders, type Encoder } from './codec.js';
 import { portableDecoders } from './decoders.js';
 import { encoders } from './encoders.js';
@@ -18,7 +18,7 @@ export const decodeZlibNative: Decoder = (compressed, into) => {
   try {
     made = inflateSync(compressed, { maxOutputLength: into.length, chunkSize: into.length + SPARE });
   } catch (error) {
-    throw codecError('zlib', error instanceof Error ? error.message : 'invalid data');
+    throw codecError('zlib', messageOf(error));
   }
   if (made.length !== into.length) {
     throw codecError('zlib', `${made.length} bytes instead of ${into.length}`, {

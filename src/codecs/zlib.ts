@@ -1,4 +1,5 @@
 import { unzlibSync } from 'fflate';
+import { messageOf } from '../bytes/errors.js';
 import { codecError, type Decoder } from './codec.js';
 
 /**
@@ -13,7 +14,7 @@ export const decodeZlib: Decoder = (compressed, into) => {
   try {
     made = unzlibSync(compressed, { out: output }).length;
   } catch (error) {
-    throw codecError('zlib', error instanceof Error ? error.message : 'invalid data');
+    throw codecError('zlib', messageOf(error));
   }
   if (made !== into.length) {
     const found = made > into.length ? `more than ${into.length}` : made;

@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { ExhumeError } from '../bytes/errors.js';
+import { asError, ExhumeError } from '../bytes/errors.js';
 import type { Native } from './native/native.js';
 import type { Watch } from './native/poller.js';
 
@@ -164,7 +164,7 @@ class PassingLink extends SocketLink<Socket> {
         else this.hand(receiver, received.bytes, received.descriptors);
         if (received.lost) throw new Error('more descriptors came than can be open');
       } catch (error) {
-        this.close(error instanceof Error ? error : new Error(String(error)));
+        this.close(asError(error));
       }
     }
   }

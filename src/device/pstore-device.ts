@@ -1,3 +1,4 @@
+import { concat } from '../bytes/concat.js';
 import { ExhumeError } from '../bytes/errors.js';
 import { i32, size64, structTable, u16, u32, u64, viewOf } from '../bytes/struct-table.js';
 import type { Refusal } from '../pstore/record-store.js';
@@ -80,7 +81,7 @@ export class PstoreDevice extends PstoreBase {
         return answer(await this.write(type, request.flags, bytes.subarray(REQUEST.size)));
       case COMMAND.read:
         if (room < RESPONSE.size + FILE_INFO.size) return answer(-EINVAL);
-        return joined(answer(0), await this.read(room - RESPONSE.size - FILE_INFO.size));
+        return concat([answer(0), await this.read(room - RESPONSE.size - FILE_INFO.size)]);
       default:
         return answer(-EINVAL);
     }
@@ -110,13 +111,6 @@ export class PstoreDevice extends PstoreBase {
       seconds: BigInt.asUintN(64, BigInt(time.seconds)),
       nanoseconds: time.nanoseconds,
     });
-    return joined(info, data);
+    return concat([info, data]);
   }
-}
-
-function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(first.length + second.length);
-  bytes.set(first);
-  bytes.set(second, first.length);
-  return bytes;
 }

@@ -1,4 +1,6 @@
+import { asError } from '../bytes/errors.js';
 import type { Lease } from './lease.js';
+import { within } from './patience.js';
 import type { VirtioDevice } from './virtio-device.js';
 import { Virtqueue, type VirtqueueOptions } from './virtqueue.js';
 
@@ -40,14 +42,7 @@ export class ServedQueue {
    */
   async stop(patience: number): Promise<number> {
     this.stopped = true;
-    if (this.serving) {
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, patience);
-      });
-      await Promise.race([this.serving, late]);
-      clearTimeout(timer);
-    }
+    if (this.serving) await within(this.serving, patience, undefined);
     this.lease.end();
     return this.ring.next;
   }
@@ -63,7 +58,7 @@ export class ServedQueue {
         }
       }
     } catch (error) {
-      if (!this.lease.ended) this.host.failed(error instanceof Error ? error : new Error(String(error)));
+      if (!this.lease.ended) this.host.failed(asError(error));
     } finally {
       this.serving = undefined;
     }

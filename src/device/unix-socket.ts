@@ -1,6 +1,6 @@
 import { lstatSync, unlinkSync } from 'node:fs';
 import { createConnection, type Server } from 'node:net';
-import { ExhumeError } from '../bytes/errors.js';
+import { ExhumeError, messageOf } from '../bytes/errors.js';
 
 /** For the owner only. */
 export const OWNER_ONLY = 0o600;
@@ -55,6 +55,6 @@ export function isErrno(error: unknown, ...codes: readonly string[]): boolean {
 
 function ioError(path: string, error: unknown): ExhumeError {
   const inUse = isErrno(error, 'EADDRINUSE');
-  const why = inUse ? 'something is there already' : error instanceof Error ? error.message : String(error);
+  const why = inUse ? 'something is there already' : messageOf(error);
   return new ExhumeError('EXH_IO', `cannot listen on ${path}: ${why}`, { file: path }, { cause: error });
 }

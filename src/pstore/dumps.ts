@@ -1,3 +1,4 @@
+import { concat } from '../bytes/concat.js';
 import type { Damage } from '../bytes/errors.js';
 import type { DumpHeader } from './dump-header.js';
 import type { PstoreRecord } from './record.js';
@@ -92,14 +93,7 @@ function gaps(parts: readonly number[]): number[] {
 
 /** Each ends in a newline, which a part that was cut lacks. */
 function concatenated(texts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(texts.reduce((sum, { length }) => sum + length + 1, 0));
-  let at = 0;
-  for (const text of texts) {
-    all.set(text, at);
-    at += text.length;
-    if (text.length > 0 && text.at(-1) !== NEWLINE) all[at++] = NEWLINE;
-  }
-  return all.subarray(0, at);
+  return concat(texts.flatMap((text) => (text.length > 0 && text.at(-1) !== NEWLINE[0] ? [text, NEWLINE] : [text])));
 }
 
-const NEWLINE = 10;
+const NEWLINE = Uint8Array.of(10);

@@ -1,4 +1,5 @@
 import { inflateSync } from 'fflate';
+import { messageOf } from '../bytes/errors.js';
 import { decodeZlibStream } from '../codecs/zlib.js';
 import { parseDumpHeader } from './dump-header.js';
 
@@ -36,7 +37,7 @@ export function unpackRecord(bytes: Uint8Array, compressed: boolean): Unpacked {
     // fflate drops what does not fit, which then shows as the last byte of the room being used.
     return limited(inflateSync(bytes, { out: room }), 'deflate', room);
   } catch (error) {
-    return rest(room, error instanceof Error ? error.message : 'invalid data');
+    return rest(room, messageOf(error));
   }
 }
 

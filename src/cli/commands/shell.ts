@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { ExhumeError } from '../../bytes/errors.js';
+import { ExhumeError, messageOf } from '../../bytes/errors.js';
 import { example } from '../command.js';
 import type { Session } from '../session.js';
 import type { Programs } from '../shell/shell.js';
@@ -42,7 +42,7 @@ function linesOf(path: string | undefined): string[] {
   try {
     return readFileSync(path ?? 0, 'utf8').split('\n');
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new ExhumeError('EXH_IO', `${path ?? 'standard input'}: cannot read: ${reason}`, {}, { cause: error });
   }
 }

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { ExhumeError } from '../../bytes/errors.js';
+import { ExhumeError, messageOf } from '../../bytes/errors.js';
 import { type OpenFile, Session, type SharedOptions, type Surroundings } from '../session.js';
 import { EXIT, type ExitStatus } from '../status.js';
 import { commandList, withoutShell } from './commands.js';
@@ -146,7 +146,7 @@ function write({ path, append }: { path: string; append: boolean }, text: string
     if (append) appendFileSync(path, text);
     else writeFileSync(path, text);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new ExhumeError('EXH_IO', `${path}: cannot write: ${reason}`, { file: path }, { cause: error });
   }
 }

@@ -1,3 +1,4 @@
+import { messageOf } from '../../bytes/errors.js';
 import type { NewRecord, RecordStore, Written } from '../../pstore/record-store.js';
 import { ForwardedRecords } from '../forwarded-records.js';
 import type { DeviceEvent } from '../log-events.js';
@@ -43,7 +44,7 @@ export class PausingRecords extends ForwardedRecords {
       if (goesOn) log({ guest, event: 'resumed' });
       return goesOn;
     } catch (error) {
-      log({ guest, event: 'pause-failed', error: error instanceof Error ? error.message : String(error) });
+      log({ guest, event: 'pause-failed', error: messageOf(error) });
       return false;
     }
   }

@@ -1,5 +1,6 @@
 import { createConnection, type Socket } from 'node:net';
-import { ExhumeError } from '../../bytes/errors.js';
+import { ExhumeError, messageOf } from '../../bytes/errors.js';
+import { within } from '../patience.js';
 
 /** How long a machine may take to stop, in milliseconds. */
 const PATIENCE = 5000;
@@ -15,18 +16,12 @@ export interface PausedMachine {
 /** Stops a machine by its QMP monitor (docs/interop/qmp-spec of QEMU), and watches when it goes on. Rejects with EXH_IO. */
 export async function pauseMachine(path: string, patience = PATIENCE): Promise<PausedMachine> {
   const monitor = new Monitor(path);
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('no answer')), patience);
-  });
   try {
-    await Promise.race([monitor.stop(), late]);
+    if ((await within(monitor.stop(), patience, 'late')) === 'late') throw new Error('no answer');
   } catch (error) {
     monitor.socket.destroy();
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new ExhumeError('EXH_IO', `${path}: the machine cannot be stopped: ${why}`, { file: path }, { cause: error });
-  } finally {
-    clearTimeout(timer);
   }
   return { resumed: monitor.resumed };
 }

@@ -1,6 +1,6 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { ExhumeError } from '../../bytes/errors.js';
+import { ExhumeError, messageOf } from '../../bytes/errors.js';
 import { isGuestName } from '../../pstore/node/store.js';
 import { isLogged, type LogEvent, levelOf } from '../log-events.js';
 import { loadNative, type Native } from '../native/native.js';
@@ -253,8 +253,4 @@ export class DeviceService {
     this.change = done.catch(() => {});
     return done;
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

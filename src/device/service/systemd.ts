@@ -1,3 +1,4 @@
+import { messageOf } from '../../bytes/errors.js';
 import { Programs } from './programs.js';
 
 /** What sends datagrams to Unix sockets, which Node cannot do. */
@@ -76,7 +77,7 @@ export class SystemdNotifier {
       sender.sendTo(socket, new TextEncoder().encode(variables.join('\n')));
       return undefined;
     } catch (error) {
-      return `${socket}: ${error instanceof Error ? error.message : error}`;
+      return `${socket}: ${messageOf(error)}`;
     }
   }
 

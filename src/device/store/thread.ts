@@ -1,9 +1,11 @@
 import { Worker } from 'node:worker_threads';
+import { messageOf } from '../../bytes/errors.js';
 import { errorFrom } from '../../bytes/plain-error.js';
 import type { RecordDescription } from '../../pstore/description.js';
 import type { GuestUsage } from '../../pstore/node/store.js';
 import type { StoreSettings } from '../../pstore/policy.js';
 import type { NewRecord, RecordStore, StoredRecord, Written } from '../../pstore/record-store.js';
+import { within } from '../patience.js';
 import type { StoreAnswers, StoreQuestion, StoreRequest, StoreResponse, StoreStart } from './messages.js';
 
 /** What those who run a store hear of. */
@@ -81,16 +83,11 @@ export class StoreThread {
 
   /** Waits until all that was asked is done, at most so many milliseconds; then ends the thread. Answers whether it was. */
   async end(patience: number): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), patience);
-    });
     const done = this.ask({ kind: 'end' }).then(
       () => true,
       () => false,
     );
-    const outcome = await Promise.race([done, late]);
-    clearTimeout(timer);
+    const outcome = await within(done, patience, false);
     await this.terminate();
     return outcome;
   }
@@ -210,7 +207,7 @@ class ThreadRecords implements RecordStore {
     try {
       return await this.thread.ask(question);
     } catch (error) {
-      return otherwise(error instanceof Error ? error.message : String(error));
+      return otherwise(messageOf(error));
     } finally {
       this.waiting--;
     }

@@ -1,4 +1,5 @@
 import type { Pfn } from '../../bytes/address.js';
+import { concat } from '../../bytes/concat.js';
 import type { DumpDescription } from '../description.js';
 import type { DumpWriter } from '../dump-writer.js';
 import type { PhysicalMemory } from '../memory.js';
@@ -59,17 +60,11 @@ function isZero(page: Uint8Array): boolean {
 function chunkOf(
   pages: readonly { readonly pfn: number; readonly flag: number; readonly bytes: Uint8Array }[],
 ): PageChunk {
-  const data = new Uint8Array(pages.reduce((sum, { bytes }) => sum + bytes.length, 0));
-  let at = 0;
-  for (const { bytes } of pages) {
-    data.set(bytes, at);
-    at += bytes.length;
-  }
   return {
     pfns: Float64Array.from(pages, ({ pfn }) => pfn),
     sizes: Uint32Array.from(pages, ({ bytes }) => bytes.length),
     flags: Uint32Array.from(pages, ({ flag }) => flag),
-    data,
+    data: concat(pages.map(({ bytes }) => bytes)),
   };
 }
 

@@ -1,6 +1,6 @@
 import { Gunzip } from 'fflate';
 import { type ByteSource, MemorySource } from '../../bytes/byte-source.js';
-import { ExhumeError } from '../../bytes/errors.js';
+import { ExhumeError, messageOf } from '../../bytes/errors.js';
 import { JoinedSource } from '../../bytes/joined-source.js';
 
 const PIECE = 1024 * 1024;
@@ -39,7 +39,7 @@ export function gunzipped(source: ByteSource, from: number): ByteSource | undefi
       if (parts.length * PART > MOST) return undefined;
     }
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     throw new ExhumeError('EXH_CODEC', `${source.name}: gzip: ${message}`, { file: source.name, offset: from });
   }
   parts.push(part.subarray(0, used));

@@ -1,6 +1,7 @@
 /** Writes small migration streams for tests. Numbers of records and flags stand here as numbers of their own. */
 
 import { zlibSync } from 'fflate';
+import { concat } from '../../bytes/concat.js';
 import { CPU_FIELDS } from '../migration/cpu-section.js';
 
 const PAGE = 4096;
@@ -140,14 +141,4 @@ export function writeLibvirtSave(stream: Uint8Array, format: number): Uint8Array
   view.setUint32(20, xml.length, true);
   view.setUint32(28, format, true);
   return concat([header, xml, stream]);
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

@@ -3,6 +3,7 @@
  * stand here as numbers of their own, as they were measured in QEMU 7.2 and 11.1.
  */
 
+import { concat } from '../../bytes/concat.js';
 import { type WrittenSegment, writeElf, writeNote } from '../../dump/testing/elf-writer.js';
 
 export interface WrittenBlock {
@@ -248,14 +249,4 @@ function abortSegment(message: string): WrittenSegment {
   new DataView(data.buffer).setUint32(0, 4096, true);
   data.set(new TextEncoder().encode(message), 4);
   return { type: 1, physical: 0n, virtual: 0x7f60_0000_0000n, data, rights: 6 };
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

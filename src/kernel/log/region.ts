@@ -1,3 +1,4 @@
+import { concat } from '../../bytes/concat.js';
 import { type ExhumeError, isExhumeError } from '../../bytes/errors.js';
 import { LruCache } from '../../bytes/lru.js';
 import type { VirtualMemory } from '../../machine/virtual-memory.js';
@@ -54,7 +55,7 @@ export class Region {
       done += part.length;
     }
     if (this.touchesMissing(from, length)) return undefined;
-    return parts.length === 1 ? parts[0] : concatenate(parts, length);
+    return parts.length === 1 ? parts[0] : concat(parts);
   }
 
   private touchesMissing(from: number, length: number): boolean {
@@ -89,14 +90,4 @@ export class Region {
       return false;
     }
   }
-}
-
-function concatenate(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const joined = new Uint8Array(length);
-  let done = 0;
-  for (const part of parts) {
-    joined.set(part, done);
-    done += part.length;
-  }
-  return joined;
 }
