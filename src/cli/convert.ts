@@ -18,18 +18,18 @@ import type { ProgressListener } from '../convert/progress.js';
 import { scrubUser } from '../convert/scrub.js';
 import { inputPages } from '../convert/selection.js';
 import type { Container } from '../dump/container.js';
-import { withNotes } from '../hypervisor/control/stated.js';
+import { withNotes } from '../dump/with-notes.js';
 import { isAbsence } from '../report/absence.js';
 import { buildConvert } from '../report/convert.js';
 import { keptPages } from '../report/keep.js';
 import { openSubject, requireKernel, requireMachine } from '../report/subject.js';
 import { convertText } from '../report/text/convert.js';
 import type { ConvertCommandOptions } from './commands/convert.js';
-import { notesFromFile } from './control.js';
 import { openingOf, openSources, within } from './open.js';
 import { progressTeller } from './progress.js';
 import type { Answer, Session } from './session.js';
 import { EXIT } from './status.js';
+import { notesFromFile, notesOfOption } from './vmcsinfo.js';
 
 /** What this thread keeps of a dump that came through a pipe, in bytes. */
 const MAIN_CACHE = 16 * 1024 * 1024;
@@ -131,7 +131,8 @@ const ABOUT_PAGES = [
 function guestOf(input: OpenedInput, options: ConvertCommandOptions): OpenedInput {
   const { guest } = options;
   if (guest === undefined) return input;
-  return { ...input, container: within(input.container, options), shared: { ...input.shared, guest } };
+  const notes = notesOfOption(input.container, options.vmcsinfo);
+  return { ...input, container: within(input.container, options), shared: { ...input.shared, guest, notes } };
 }
 
 /** `--add-note`: the dump with the notes of a file. Throws EXH_USAGE for notes that a conversion makes itself. */

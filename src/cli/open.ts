@@ -4,10 +4,12 @@ import type { Container } from '../dump/container.js';
 import { openDumpSources } from '../dump/node.js';
 import type { OpenOptions } from '../dump/open.js';
 import { parseRanges } from '../dump/raw.js';
+import { withNotes } from '../dump/with-notes.js';
 import { OPENERS } from '../hypervisor/openers.js';
 import { selectGuest } from '../hypervisor/select.js';
 import { openSubject } from '../report/subject.js';
 import type { OpenFile, SharedOptions } from './session.js';
+import { notesOfOption } from './vmcsinfo.js';
 
 /** Opens a dump and whatever is in it. Throws when the files are no dump; all else is told by the answers. */
 export function openFiles(files: readonly string[], options: SharedOptions): OpenFile {
@@ -17,9 +19,13 @@ export function openFiles(files: readonly string[], options: SharedOptions): Ope
   return { subject: openSubject(within(container, options), options.kernel), bytes };
 }
 
-/** The guest that the options name, as a dump; without one the dump itself. Throws EXH_NO_GUEST. */
-export function within(container: Container, { guest }: SharedOptions): Container {
-  return guest === undefined ? container : selectGuest(container, guest).container();
+/**
+ * The guest that the options name, as a dump; without one the dump itself, with the note that they name.
+ * Throws EXH_NO_GUEST, EXH_BAD_NOTE.
+ */
+export function within(container: Container, { guest, vmcsinfo }: SharedOptions): Container {
+  const stated = withNotes(container, notesOfOption(container, vmcsinfo));
+  return guest === undefined ? stated : selectGuest(stated, guest).container();
 }
 
 /** The dump, the files that it is opened from, and how. */

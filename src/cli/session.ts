@@ -12,6 +12,7 @@ export interface SharedOptions {
   readonly json?: boolean;
   readonly kernel?: number;
   readonly guest?: string;
+  readonly vmcsinfo?: string;
   readonly output?: string;
   readonly color?: 'auto' | 'always' | 'never';
   readonly part?: readonly string[];

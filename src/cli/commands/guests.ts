@@ -9,7 +9,6 @@ interface GuestsOptions extends SharedOptions, ConversionOptions {
   readonly verbose?: boolean;
   readonly extract?: string;
   readonly vmcs?: string;
-  readonly vmcsinfo?: string;
 }
 
 /** `exhume guests`. */
@@ -28,24 +27,19 @@ export function defineGuests(program: Command, session: Session): void {
     .option(
       '--vmcs <page>',
       'show the VMCS or VMCB at this physical address, field by field; without a dump: of this file',
-    )
-    .option('--vmcsinfo <note>', 'how VMCSs are laid out: a file, or address and size as in /sys/kernel/vmcsinfo');
+    );
   addConversionOptions(command);
   command.action(async (files: string[]) => {
     const options = optionsOf<GuestsOptions>(command);
-    const { extract, output, vmcs, vmcsinfo, ...rest } = options;
+    const { extract, output, vmcs, ...rest } = options;
     if (vmcs !== undefined) {
       const { controlAnswer } = await import('../control.js');
       await session.answer(options, async () => controlAnswer(files, { ...options, vmcs }));
       return;
     }
-    const missing = files.length === 0 ? 'name the dump' : undefined;
-    const useless =
-      extract !== undefined && vmcsinfo !== undefined ? '--vmcsinfo does not go with --extract' : undefined;
-    const wrong = missing ?? useless;
-    if (wrong !== undefined) {
-      const hint = missing === undefined ? 'convert --add-note puts the note into the dump' : 'exhume guests vmcore';
-      session.fail(new ExhumeError('EXH_USAGE', wrong, { hint }), options.json ?? false);
+    if (files.length === 0) {
+      const error = new ExhumeError('EXH_USAGE', 'name the dump', { hint: 'exhume guests vmcore' });
+      session.fail(error, options.json ?? false);
       return;
     }
     if (extract !== undefined) {
@@ -55,11 +49,9 @@ export function defineGuests(program: Command, session: Session): void {
     }
     await session.answer(options, async () => {
       const { subject } = await session.open(files, options);
-      const { withVmcsinfo } = await import('../control.js');
       const { buildGuests } = await import('../../report/guests.js');
       const { guestsText } = await import('../../report/text/guests.js');
-      const stated = { ...subject, container: withVmcsinfo(subject.container, vmcsinfo) };
-      const model = buildGuests(stated, { pages: options.verbose });
+      const model = buildGuests(subject, { pages: options.verbose });
       return { model, lines: (text) => guestsText(model, options.verbose ?? false, text) };
     });
   });

@@ -14,6 +14,12 @@ export function addSharedOptions(program: Command): void {
         'look at a virtual machine inside: its name or index, a path a/b for one inside one',
       ),
     )
+    .addOption(
+      new Option(
+        '--vmcsinfo <note>',
+        'how VMCSs are laid out, for guests: a file, or address and size as in /sys/kernel/vmcsinfo',
+      ),
+    )
     .addOption(new Option('-o, --output <file>', 'write the answer to a file, which is there whole or not at all'))
     .addOption(new Option('--color <when>', 'colours in text').choices(['auto', 'always', 'never']).default('auto'))
     .addOption(new Option('--part <file>', 'another file of a split dump; may be repeated').argParser(collect))

@@ -1,4 +1,5 @@
 import type { PlainError } from '../../bytes/plain-error.js';
+import type { WrittenNote } from '../../dump/description.js';
 import type { RawRange } from '../../dump/raw.js';
 import type { Packed, PackSettings, Scanned, Task } from '../tasks.js';
 
@@ -16,6 +17,8 @@ export interface SharedInput {
   readonly live?: boolean;
   /** The dump is of this guest in it: a path, as `selectGuest` takes it. */
   readonly guest?: string;
+  /** Notes that go with the dump, in the place of its own of the same name: they tell how a guest's CPUs are laid out. */
+  readonly notes?: readonly WrittenNote[];
 }
 
 /** What a thread begins with. */

@@ -3,6 +3,7 @@ import { FileSource } from '../../bytes/node.js';
 import { nodeDecoders } from '../../codecs/node.js';
 import type { Container } from '../../dump/container.js';
 import { openDump } from '../../dump/open.js';
+import { withNotes } from '../../dump/with-notes.js';
 import { OPENERS } from '../../hypervisor/openers.js';
 import type { SharedInput } from './messages.js';
 import { PartialFile } from './partial-file.js';
@@ -12,12 +13,12 @@ const CACHE_BYTES = 4 * 1024 * 1024;
 
 /** Opens a dump from files that are open in this process already. Throws as `openDump`. */
 export function openShared(input: SharedInput, cacheBytes = CACHE_BYTES): Container {
-  const { files, format, ranges, live } = input;
+  const { files, format, ranges, live, notes = [] } = input;
   const sources = files.map(({ name, descriptor, special, extents }): ByteSource => {
     const file = FileSource.over(name, descriptor, special);
     return extents === undefined ? file : new PartialFile(file, extents);
   });
-  return openDump(sources, {
+  const dump = openDump(sources, {
     decoders: nodeDecoders,
     openers: OPENERS,
     cacheBytes,
@@ -25,4 +26,5 @@ export function openShared(input: SharedInput, cacheBytes = CACHE_BYTES): Contai
     ...(ranges !== undefined && { ranges }),
     ...(live !== undefined && { live }),
   });
+  return withNotes(dump, notes);
 }
