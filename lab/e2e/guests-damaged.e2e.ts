@@ -5,47 +5,31 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Pfn } from '../../src/bytes/address.js';
 import { isExhumeError } from '../../src/bytes/errors.js';
-import type { MissingState, PageState, PhysicalRange } from '../../src/dump/memory.js';
-import { PhysicalMemory } from '../../src/dump/memory.js';
+import type { MissingState } from '../../src/dump/memory.js';
 import { openDumpFiles } from '../../src/dump/node.js';
 import { findGuests, type GuestSearch } from '../../src/hypervisor/find.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { openKernels, selectKernel } from '../../src/kernel/open.js';
 import type { SymbolTable } from '../../src/kernel/symbols.js';
 import { openMachine } from '../../src/machine/open.js';
+import { PatchedMemory } from '../../src/testing/patched-memory.js';
 import { Random } from '../../src/testing/random.js';
 import { sceneDirectory } from '../directories.js';
 
 const ROUNDS = 150;
 
-/** Another memory, some of whose pages are other ones for a while; it notes which are read. */
-class Changing extends PhysicalMemory {
-  readonly pageSize: number;
-  readonly changes = new Map<number, Uint8Array | MissingState>();
+/** A memory that notes which of its pages are read. */
+class WatchedMemory extends PatchedMemory {
   readonly seen = new Set<number>();
 
-  constructor(private readonly under: PhysicalMemory) {
-    super();
-    this.pageSize = under.pageSize;
-  }
-
-  ranges(): readonly PhysicalRange[] {
-    return this.under.ranges();
-  }
-
-  state(pfn: Pfn): PageState {
-    const change = this.changes.get(pfn);
-    return change === undefined ? this.under.state(pfn) : typeof change === 'string' ? change : 'present';
-  }
-
-  page(pfn: Pfn): Uint8Array | MissingState {
+  override page(pfn: Pfn): Uint8Array | MissingState {
     this.seen.add(pfn);
-    return this.changes.get(pfn) ?? this.under.page(pfn);
+    return super.page(pfn);
   }
 }
 
 const container = openDumpFiles([join(sceneDirectory('host-6.1'), 'host.elf')]);
-const memory = new Changing(container.memory);
+const memory = new WatchedMemory(container.memory);
 const machine = openMachine({ ...container, memory });
 const kernel = selectKernel(openKernels(machine));
 
@@ -86,7 +70,7 @@ test(`broken in ${ROUNDS} ways, they are found in part, or not, and say so`, () 
       const pfn = pages[random.below(pages.length)] as number;
       const page = container.memory.page(pfn as Pfn);
       if (typeof page === 'string' || random.below(6) === 0) {
-        memory.changes.set(pfn, 'excluded');
+        memory.patch(pfn, 'excluded');
         continue;
       }
       const broken = page.slice();
@@ -96,12 +80,12 @@ test(`broken in ${ROUNDS} ways, they are found in part, or not, and say so`, () 
           random.below(3) === 0 ? 0n : (BigInt(random.below(2 ** 32)) << 32n) | BigInt(random.below(2 ** 32));
         view.setBigUint64(random.below(512) * 8, value, true);
       }
-      memory.changes.set(pfn, broken);
+      memory.patch(pfn, broken);
     }
     const found = search(kernel);
     if (found.guests.length < whole.guests.length) less++;
     for (const guest of found.guests) look(guest);
-    memory.changes.clear();
+    memory.restore();
   }
   assert.ok(less < ROUNDS, 'the damage hits something');
 });

@@ -1,23 +1,17 @@
 /** Descriptors that come with messages of vfio-user: a machine on a real socket, its memory in a file. */
 
 import assert from 'node:assert/strict';
-import { closeSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
-import { createConnection, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import { setImmediate as turn } from 'node:timers/promises';
 import { isExhumeError } from '../bytes/errors.js';
 import { viewOf } from '../bytes/struct-table.js';
-import { GuestRam } from '../testing/guest-ram.js';
 import { openFiles } from '../testing/open-files.js';
 import { loadPassing } from '../testing/passing.js';
 import { Random } from '../testing/random.js';
+import { BASE, part, SIZE, servedEcho } from '../testing/served-echo.js';
+import { until } from '../testing/until.js';
 import { VfioClient } from '../testing/vfio-client.js';
 import { VirtioDriver } from '../testing/virtio-driver.js';
-import { Echo } from '../testing/virtio-echo.js';
-import { connect } from './connect.js';
-import { linkOf } from './link.js';
 import { loadNative } from './native/native.js';
 import { RamFile } from './ram-file.js';
 import { COMMAND, DMA_MAP, IRQ_SET } from './vfio-user/protocol.js';
@@ -26,51 +20,14 @@ const native = await loadNative();
 const passing = await loadPassing();
 const skip = native && passing ? false : 'koffi is not installed';
 
-const SIZE = 0x20000;
-const BASE = 0x100000;
-
-async function until(happened: () => boolean): Promise<void> {
-  for (let turns = 0; !happened(); turns++) {
-    assert.ok(turns < 1_000_000, 'it never happens');
-    await turn();
-  }
-}
-
 /** A machine whose memory is in a file, connected to a device. */
 async function machine(t: TestContext, sharing: 'shared' | 'private') {
   assert.ok(native && passing);
-  const directory = mkdtempSync(join(tmpdir(), 'exhume-passing-'));
-  const path = join(directory, 'socket');
-  const device = new Echo();
-  const seen = { broken: [] as Error[], silent: 0, memory: [] as string[], closed: [] as (Error | undefined)[] };
-  const server = createServer({ pauseOnConnect: true }, (socket) => {
-    connect(linkOf(socket, native), device, {
-      broken: (error) => seen.broken.push(error),
-      silent: () => seen.silent++,
-      memory: (by) => seen.memory.push(by),
-      closed: (error) => seen.closed.push(error),
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(path, resolve));
-  const socket: Socket = createConnection(path);
-  await new Promise<void>((resolve) => socket.once('connect', resolve));
-  const memory = passing.memory(SIZE, sharing);
-  const ram = new GuestRam(memory.bytes, BASE);
-  const client = new VfioClient(socket, ram, (bytes, descriptors) => passing.send(socket, bytes, descriptors));
-  let ended: Promise<void> | undefined;
-  const end = () => (ended ??= over());
-  const over = async () => {
-    socket.destroy();
-    await until(() => seen.closed.length > 0);
-    server.close();
-    closeSync(memory.descriptor);
-    rmSync(directory, { recursive: true });
-  };
-  t.after(end);
-  return { native, passing, device, seen, ram, client, memory, socket, end, driver: new VirtioDriver(client, ram) };
+  const served = await servedEcho(t, native, passing, sharing);
+  const socket = await served.connection();
+  const client = new VfioClient(socket, served.ram, (bytes, descriptors) => passing.send(socket, bytes, descriptors));
+  return { ...served, passing, client, socket, driver: new VirtioDriver(client, served.ram) };
 }
-
-const part = (offset: number, length: number) => ({ address: BASE + 0x8000 + offset, length });
 
 test('memory that is shared is read and written in place, once a message has shown that it is', { skip }, async (t) => {
   const { client, driver, ram, memory, seen } = await machine(t, 'shared');

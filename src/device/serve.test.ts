@@ -4,10 +4,10 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { setImmediate as turn } from 'node:timers/promises';
 import { isExhumeError } from '../bytes/errors.js';
 import { HostStore } from '../pstore/node/store.js';
 import { startMachine } from '../testing/pstore-machine.js';
+import { until } from '../testing/until.js';
 import type { DeviceEvent } from './log-events.js';
 import { serveGuest } from './serve.js';
 
@@ -19,13 +19,6 @@ function directory(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'exhume-device-'));
   t.after(() => rmSync(path, { recursive: true }));
   return path;
-}
-
-async function until(happened: () => boolean): Promise<void> {
-  for (let turns = 0; !happened(); turns++) {
-    assert.ok(turns < 1_000_000, 'it never happens');
-    await turn();
-  }
 }
 
 test('two guests of one process leave their records, and find them again after the machine was restarted', async (t) => {

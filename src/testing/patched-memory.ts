@@ -16,6 +16,11 @@ export class PatchedMemory extends PhysicalMemory {
     this.patches.set(pfn, content);
   }
 
+  /** Makes all pages what they are underneath. */
+  restore(): void {
+    this.patches.clear();
+  }
+
   /** Writes bytes at a physical address, over what is there. */
   write(address: number, bytes: Uint8Array): void {
     let done = 0;

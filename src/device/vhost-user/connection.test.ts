@@ -1,23 +1,21 @@
 /** vhost-user on a real socket: descriptors and all. */
 
 import assert from 'node:assert/strict';
-import { closeSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
-import { createConnection, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { duplexPair } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { isExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
-import { GuestRam } from '../../testing/guest-ram.js';
 import { openFiles } from '../../testing/open-files.js';
 import { loadPassing } from '../../testing/passing.js';
 import { Random } from '../../testing/random.js';
+import { BASE, part, SIZE, servedEcho } from '../../testing/served-echo.js';
+import { until } from '../../testing/until.js';
 import { state, u64, VhostClient } from '../../testing/vhost-client.js';
 import { Echo } from '../../testing/virtio-echo.js';
 import { connect } from '../connect.js';
-import { linkOf, StreamLink } from '../link.js';
+import { StreamLink } from '../link.js';
 import { loadNative } from '../native/native.js';
 import { CONFIG, NEED_REPLY, REQUEST, VERSION } from './protocol.js';
 
@@ -25,65 +23,25 @@ const native = await loadNative();
 const passing = await loadPassing();
 const skip = native && passing ? false : 'koffi is not installed';
 
-const SIZE = 0x20000;
-const BASE = 0x100000;
-const part = (offset: number, length: number) => ({ address: BASE + 0x8000 + offset, length });
-
-async function until(happened: () => boolean): Promise<void> {
-  for (let turns = 0; !happened(); turns++) {
-    assert.ok(turns < 1_000_000, 'it never happens');
-    await turn();
-  }
-}
-
 /** A device that is being served, and machines that connect to it. */
 async function setup(t: TestContext, sharing: 'shared' | 'private' = 'shared') {
   assert.ok(native && passing);
   const { libc } = native;
-  const directory = mkdtempSync(join(tmpdir(), 'exhume-vhost-'));
-  const path = join(directory, 'socket');
-  const device = new Echo();
-  const seen = { broken: [] as Error[], silent: 0, memory: [] as string[], closed: [] as (Error | undefined)[] };
-  const server = createServer({ pauseOnConnect: true }, (socket) => {
-    connect(linkOf(socket, native), device, {
-      broken: (error) => seen.broken.push(error),
-      silent: () => seen.silent++,
-      memory: (by) => seen.memory.push(by),
-      closed: (error) => seen.closed.push(error),
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(path, resolve));
-  const memory = passing.memory(SIZE, sharing);
-  const ram = new GuestRam(memory.bytes, BASE);
+  const served = await servedEcho(t, native, passing, sharing);
   const events: number[] = [];
   const newEvent = () => {
     const event = libc.newEvent();
     events.push(event);
     return event;
   };
-  const clients: VhostClient[] = [];
-  const client = async () => {
-    const socket = createConnection(path);
-    await new Promise<void>((resolve) => socket.once('connect', resolve));
-    const one = new VhostClient(socket, passing, ram, memory.descriptor, newEvent);
-    clients.push(one);
-    return one;
-  };
-  let ended: Promise<void> | undefined;
-  const over = async () => {
-    for (const { socket } of clients) socket.destroy();
-    await until(() => seen.closed.length === clients.length);
-    server.close();
-    for (const event of events) closeSync(event);
-    closeSync(memory.descriptor);
-    rmSync(directory, { recursive: true });
-  };
-  const end = () => {
-    ended ??= over();
-    return ended;
+  const client = async () =>
+    new VhostClient(await served.connection(), passing, served.ram, served.memory.descriptor, newEvent);
+  const end = async () => {
+    await served.end();
+    for (const event of events.splice(0)) closeSync(event);
   };
   t.after(end);
-  return { native, passing, device, seen, ram, memory, client, newEvent, end };
+  return { ...served, client, newEvent, end };
 }
 
 test('a driver gets its requests back, and an interrupt for each that it wants one for', { skip }, async (t) => {
