@@ -4,16 +4,14 @@
  * table into bench/README.md. Without a dump, the lab's.
  */
 
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg } from 'node:os';
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { inForky } from '../lab/chroot.js';
 import { labPath, sceneDirectory } from '../lab/directories.js';
+import { EXHUME } from '../lab/exhume.js';
 import { type Contender, type Cost, compare } from './measure.js';
+import { circumstances, columns, publish, row } from './readme.js';
 
-const EXHUME = fileURLToPath(new URL('../bin/main.cjs', import.meta.url));
-const README = fileURLToPath(new URL('../../bench/README.md', import.meta.url));
 const ROUNDS = 5;
 
 const DUMPS: readonly (readonly [scene: string, file: string])[] = [
@@ -27,10 +25,6 @@ const METHODS = [
   ['zstd', '-z'],
 ] as const;
 const LEVELS = ['0', '31'];
-
-function row(...cells: readonly string[]): string {
-  return `| ${cells.join(' | ')} |`;
-}
 
 function measure(title: string, file: string, scratch: string): string[] {
   return METHODS.flatMap(([method, option]) =>
@@ -79,23 +73,12 @@ const inputs =
 const scratch = labPath('scratch', `bench-${process.pid}`);
 mkdirSync(scratch, { recursive: true });
 try {
-  const busy = loadavg()[0] ?? 0;
-  const table = [
-    `Node ${process.version}, ${cpus().length} CPUs, medians of ${ROUNDS} runs in turn; at the start ${busy.toFixed(1)} programs wanted to run.`,
+  publish('converted', [
+    circumstances(ROUNDS),
     '',
-    row('', 'exhume, 2 threads', 'makedumpfile 1.7.8, 2 threads', 'makedumpfile 1.7.8, 1 thread', 'size'),
-    row('---', '---', '---', '---', '---'),
+    ...columns('', 'exhume, 2 threads', 'makedumpfile 1.7.8, 2 threads', 'makedumpfile 1.7.8, 1 thread', 'size'),
     ...inputs.flatMap(([title, file]) => measure(title, file, scratch)),
-  ].join('\n');
-  console.log(table);
-  if (process.argv.includes('--write')) {
-    const marks = /(<!-- converted -->)[\s\S]*?(<!-- end of converted -->)/;
-    const text = readFileSync(README, 'utf8');
-    writeFileSync(
-      README,
-      text.replace(marks, (_, begin, end) => `${begin}\n\n${table}\n\n${end}`),
-    );
-  }
+  ]);
 } finally {
   rmSync(scratch, { recursive: true });
 }

@@ -3,21 +3,15 @@
  * write one out, beside a plain copy of as many bytes. `--write` puts the table into bench/README.md. Without a dump, the lab's.
  */
 
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg } from 'node:os';
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { labPath, sceneDirectory } from '../lab/directories.js';
+import { EXHUME } from '../lab/exhume.js';
 import { type Contender, compare } from './measure.js';
+import { circumstances, columns, publish, row } from './readme.js';
 
-const EXHUME = fileURLToPath(new URL('../bin/main.cjs', import.meta.url));
-const README = fileURLToPath(new URL('../../bench/README.md', import.meta.url));
 const ROUNDS = 3;
 const SCENES = ['host-6.1', 'host-7.2'] as const;
-
-function row(...cells: readonly string[]): string {
-  return `| ${cells.join(' | ')} |`;
-}
 
 function exhume(name: string, args: readonly string[], answer: string): Contender {
   return { name, command: { command: process.execPath, args: [EXHUME, ...args] }, answer };
@@ -64,11 +58,10 @@ const inputs =
 const scratch = labPath('scratch', `bench-${process.pid}`);
 mkdirSync(scratch, { recursive: true });
 try {
-  const busy = loadavg()[0] ?? 0;
-  const table = [
-    `Node ${process.version}, ${cpus().length} CPUs, medians of ${ROUNDS} runs in turn, in parentheses processor time; at the start ${busy.toFixed(1)} programs wanted to run.`,
+  publish('guests', [
+    circumstances(ROUNDS, ', in parentheses processor time'),
     '',
-    row(
+    ...columns(
       '',
       'the host alone (`info`)',
       '`guests`',
@@ -77,18 +70,8 @@ try {
       'as kdump, zlib',
       '`cp` of the ELF',
     ),
-    row('---', '---', '---', '---', '---', '---', '---'),
     ...inputs.map(([title, file]) => measure(title, file, scratch)),
-  ].join('\n');
-  console.log(table);
-  if (process.argv.includes('--write')) {
-    const marks = /(<!-- guests -->)[\s\S]*?(<!-- end of guests -->)/;
-    const text = readFileSync(README, 'utf8');
-    writeFileSync(
-      README,
-      text.replace(marks, (_, begin, end) => `${begin}\n\n${table}\n\n${end}`),
-    );
-  }
+  ]);
 } finally {
   rmSync(scratch, { recursive: true });
 }

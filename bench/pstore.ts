@@ -4,11 +4,9 @@
  */
 
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { createConnection } from 'node:net';
-import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { labPath } from '../lab/directories.js';
 import { chatter, FIRST, FOREVER, MOUNT } from '../lab/e2e/last-words.js';
 import { CRASH, command, type LastWords, withGuest } from '../lab/last-words.js';
@@ -17,16 +15,12 @@ import { viewOf } from '../src/bytes/struct-table.js';
 import { GuestRam } from '../src/testing/guest-ram.js';
 import { VfioClient } from '../src/testing/vfio-client.js';
 import { VirtioDriver } from '../src/testing/virtio-driver.js';
+import { circumstances, columns, publish, row } from './readme.js';
 
-const README = fileURLToPath(new URL('../../bench/README.md', import.meta.url));
 const ROUNDS = 3;
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const BOOT_SECONDS = 600;
-
-function row(...cells: readonly string[]): string {
-  return `| ${cells.join(' | ')} |`;
-}
 
 function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
@@ -115,11 +109,7 @@ async function panicTable(): Promise<string[]> {
     console.error(line);
     lines.push(line);
   }
-  return [
-    row('log', ...WAYS.map(({ name }) => name), 'serial console, 115200 baud (computed)'),
-    row(...Array.from({ length: WAYS.length + 2 }, () => '---')),
-    ...lines,
-  ];
+  return [...columns('log', ...WAYS.map(({ name }) => name), 'serial console, 115200 baud (computed)'), ...lines];
 }
 
 /** A machine's end of a device: its memory, and a driver that knows two requests. */
@@ -185,8 +175,7 @@ async function deviceTable(): Promise<string[]> {
   const names = Array.from({ length: MACHINES }, (_, i) => `machine${i}`);
   const host = await command(...NO_LIMITS)(directory, names);
   const machines: Machine[] = [];
-  const lines = [row('', 'nothing connected', ...[1, MACHINES].map((count) => `${count} connected`))];
-  lines.push(row('---', '---', '---', '---'));
+  const lines = columns('', 'nothing connected', ...[1, MACHINES].map((count) => `${count} connected`));
   const memory = [residentMegabytes(host)];
   const rates: Record<string, string[]> = { open: ['–'], write: ['–'] };
   try {
@@ -209,21 +198,5 @@ async function deviceTable(): Promise<string[]> {
   return lines;
 }
 
-const busy = loadavg()[0] ?? 0;
-const [panicking, device] = [await panicTable(), await deviceTable()];
-const tables = [
-  `Node ${process.version}, ${cpus().length} CPUs, medians of ${ROUNDS} runs in turn; at the start ${busy.toFixed(1)} programs wanted to run.`,
-  '',
-  ...panicking,
-  '',
-  ...device,
-].join('\n');
-console.log(tables);
-if (process.argv.includes('--write')) {
-  const marks = /(<!-- last words -->)[\s\S]*?(<!-- end of last words -->)/;
-  const text = readFileSync(README, 'utf8');
-  writeFileSync(
-    README,
-    text.replace(marks, (_, begin, end) => `${begin}\n\n${tables}\n\n${end}`),
-  );
-}
+const machine = circumstances(ROUNDS);
+publish('last words', [machine, '', ...(await panicTable()), '', ...(await deviceTable())]);

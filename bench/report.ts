@@ -3,19 +3,17 @@
  * Prints a table; with `--write` it goes into bench/README.md. Needs the lab (`npm run lab`) and /usr/bin/time.
  */
 
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { existsSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type Command, inForky } from '../lab/chroot.js';
 import { labPath, sceneDirectory } from '../lab/directories.js';
+import { EXHUME } from '../lab/exhume.js';
 import { type KernelName, vmlinux } from '../lab/kernels.js';
 import { CRASH_MINIMAL, crashCommand, DRGN_ARCHITECTURE, drgnCommand } from '../lab/peers.js';
 import { type Contender, type Cost, compare } from './measure.js';
+import { circumstances, columns, publish, row } from './readme.js';
 import { writeTerabyteDump } from './terabyte.js';
 
-const EXHUME = fileURLToPath(new URL('../bin/main.cjs', import.meta.url));
-const README = fileURLToPath(new URL('../../bench/README.md', import.meta.url));
 const ROUNDS = 5;
 /** What every one of them has to print to have answered: all of these guests died of it. */
 const PANIC = 'Kernel panic - not syncing: sysrq triggered crash';
@@ -105,10 +103,6 @@ function inWords(cost: Cost | undefined, base?: Cost): string {
 
 function memoryInWords({ memory }: Cost): string {
   return `${Math.round(memory / 1e6)} MB`;
-}
-
-function row(...cells: readonly string[]): string {
-  return `| ${cells.join(' | ')} |`;
 }
 
 /** The same guest with 256 MiB, and as if it had 1 TiB. */
@@ -203,39 +197,25 @@ if (missing.length > 0) {
   console.error(`not in the lab: ${missing.map(({ title }) => title).join(', ')}; make them with npm run lab`);
   process.exit(1);
 }
-const table = [
-  `Node ${process.version}, ${cpus().length} CPUs (${cpus()[0]?.model.trim()}), medians of ${ROUNDS} runs.`,
+publish('measured', [
+  circumstances(ROUNDS),
   '',
-  row('dump', 'size', 'exhume', 'crash 9.0.2 + vmlinux', 'drgn 0.3.0 + vmlinux'),
-  row('---', '---', '---', '---', '---'),
+  ...columns('dump', 'size', 'exhume', 'crash 9.0.2 + vmlinux', 'drgn 0.3.0 + vmlinux'),
   ...SUBJECTS.map((subject) => {
     const line = measure(subject);
     console.error(line);
     return line;
   }),
   '',
-  row('`ps` of 20,000 threads', 'exhume', 'drgn 0.3.0 + vmlinux'),
-  row('---', '---', '---'),
+  ...columns('`ps` of 20,000 threads', 'exhume', 'drgn 0.3.0 + vmlinux'),
   ...manyThreads(),
   '',
-  row('20,000 threads', 'peak memory of exhume'),
-  row('---', '---'),
+  ...columns('20,000 threads', 'peak memory of exhume'),
   ...manyThreadsOtherwise(),
   '',
-  row('size of the machine', 'exhume'),
-  row('---', '---'),
+  ...columns('size of the machine', 'exhume'),
   ...terabyte(),
   '',
-  row('what starting costs', ''),
-  row('---', '---'),
+  ...columns('what starting costs', ''),
   ...baseline(),
-].join('\n');
-console.log(table);
-if (process.argv.includes('--write')) {
-  const text = readFileSync(README, 'utf8');
-  const marks = /(<!-- measured -->)[\s\S]*(<!-- end -->)/;
-  writeFileSync(
-    README,
-    text.replace(marks, (_, begin, end) => `${begin}\n\n${table}\n\n${end}`),
-  );
-}
+]);
