@@ -19,13 +19,14 @@ import { scrubUser } from '../convert/scrub.js';
 import { inputPages } from '../convert/selection.js';
 import type { Container } from '../dump/container.js';
 import { withNotes } from '../dump/with-notes.js';
+import { selectGuest } from '../hypervisor/select.js';
 import { isAbsence } from '../report/absence.js';
 import { buildConvert } from '../report/convert.js';
 import { keptPages } from '../report/keep.js';
 import { openSubject, requireKernel, requireMachine } from '../report/subject.js';
 import { convertText } from '../report/text/convert.js';
 import type { ConvertCommandOptions } from './commands/convert.js';
-import { openingOf, openSources, within } from './open.js';
+import { openingOf, openSources } from './open.js';
 import { progressTeller } from './progress.js';
 import type { Answer, Session } from './session.js';
 import { EXIT } from './status.js';
@@ -127,12 +128,21 @@ const ABOUT_PAGES = [
   'reassemble',
 ] as const;
 
-/** The input as it is, or the guest in it that the options name. */
+/** The input as it is, or the guest in it that the options name. Throws where nothing of its memory is there. */
 function guestOf(input: OpenedInput, options: ConvertCommandOptions): OpenedInput {
   const { guest } = options;
   if (guest === undefined) return input;
   const notes = notesOfOption(input.container, options.vmcsinfo);
-  return { ...input, container: within(input.container, options), shared: { ...input.shared, guest, notes } };
+  const found = selectGuest(withNotes(input.container, notes), guest);
+  const container = found.container();
+  if (found.withoutMemory !== undefined) {
+    const { code, message } = found.withoutMemory;
+    throw new ExhumeError(code, `the guest ${found.name}: ${message}`, {
+      guest,
+      hint: `a dump without memory opens in no tool; exhume regs --guest ${guest} shows the registers`,
+    });
+  }
+  return { ...input, container, shared: { ...input.shared, guest, notes } };
 }
 
 /** `--add-note`: the dump with the notes of a file. Throws EXH_USAGE for notes that a conversion makes itself. */

@@ -17,6 +17,8 @@ export interface Note {
   readonly description: Uint8Array;
   /** Where the note's header lies in the file (in the *unflattened* file where the input is flattened), in bytes. */
   readonly offset: number;
+  /** Registers that whoever made it did not have: zeros stand in their places. Only of notes that are in no file. */
+  readonly unknown?: readonly string[];
 }
 
 /** A span of the file's own claim which virtual addresses lie where (ELF `p_vaddr`). True in kcore and vmcore, not in QEMU's files. */

@@ -99,7 +99,9 @@ function prstatusNote({ index, registers }: GuestCpu): Note {
   for (const name of PRSTATUS_SEGMENTS) values[name] = BigInt(segmentOf(registers, name)?.selector ?? 0);
   for (const name of ['fs', 'gs']) values[`${name}_base`] = segments.find((one) => one.name === name)?.base ?? 0n;
   PRSTATUS.write(viewOf(description), 0, values);
-  return noteOf('CORE', NT_PRSTATUS, description);
+  const unknown = PRSTATUS_GENERAL.filter((name) => !general.has(name));
+  const note = noteOf('CORE', NT_PRSTATUS, description);
+  return unknown.length === 0 ? note : { ...note, unknown };
 }
 
 const QEMU_CONTROL = ['cr0', 'cr2', 'cr3', 'cr4', 'kernel_gs_base'] as const;

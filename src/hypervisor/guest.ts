@@ -107,6 +107,8 @@ export interface GuestParts {
   /** Looks at all of the memory's pages, which is why it is not done at once. */
   readonly survey?: () => MemorySurvey;
   readonly refused?: Refusal;
+  /** Nothing of its memory is in the host's dump, and why: it has registers, but is no dump of its own. */
+  readonly withoutMemory?: Damage;
   readonly evidence: readonly Evidence[];
   readonly damage: readonly Damage[];
 }

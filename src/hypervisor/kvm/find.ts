@@ -4,11 +4,13 @@ import type { Kernel } from '../../kernel/kernel.js';
 import { KernelView } from '../../kernel/kernel-view.js';
 import type { Task } from '../../kernel/tasks/task.js';
 import { readTasks } from '../../kernel/tasks/task-list.js';
+import type { Struct } from '../../kernel/types/struct.js';
 import { statedLayouts } from '../control/stated.js';
 import type { Findings, Host } from '../find.js';
 import type { GuestParts } from '../guest.js';
 import { nestedCpus } from '../guest-container.js';
 import { cpusNotInHost } from './on-cpu.js';
+import { allVcpus } from './vcpus.js';
 import { readVm } from './vm.js';
 import { findVms } from './vms.js';
 
@@ -22,11 +24,18 @@ export function findKvmGuests({ kernel, container }: Host): Findings | undefined
     read ??= readTasks(view).tasks;
     return read;
   };
+  let places: readonly Struct[] | undefined;
+  const vcpus = (): readonly Struct[] => {
+    places ??= allVcpus(view);
+    return places;
+  };
   const { vms, evidence } = findVms(view, tasks, damage);
   const strangers = vms.length === 0 ? [] : [...nestedCpus(container), ...cpusNotInHost(kernel)];
   const layouts = statedLayouts(container, damage);
   const guests = vms.flatMap((kvm, index): GuestParts[] => {
-    const guest = attempt(damage, `guest ${index}`, () => readVm({ view, tasks, strangers, layouts }, kvm, index));
+    const guest = attempt(damage, `guest ${index}`, () =>
+      readVm({ view, tasks, vcpus, strangers, layouts }, kvm, index),
+    );
     return guest === undefined ? [] : [guest];
   });
   return { guests, evidence, damage };

@@ -12,6 +12,7 @@ import type { GuestProcess } from '../guest.js';
 import { filePages } from './file-pages.js';
 import { ProcessAreas } from './process-areas.js';
 import { ProcessPages } from './process-pages.js';
+import { statisticsName } from './vcpus.js';
 
 /** The process that has a guest's memory. */
 export interface VmProcess {
@@ -44,6 +45,14 @@ export function readVmProcess(
   const own = tasks.filter((task) => task.mm === mm.address);
   const leader = own.find((task) => task.pid === task.tgid) ?? own[0];
   return { told: leader && describe(view, leader, damage), pages, areas };
+}
+
+/** What KVM itself noted of the process that made a machine, where no task of it can be read. */
+export function notedProcess(kvm: Struct): GuestProcess | undefined {
+  const pid = /\d+$/.exec(statisticsName(kvm) ?? '')?.[0];
+  return pid === undefined
+    ? undefined
+    : { pid: Number(pid), comm: '', commandLine: [], name: undefined, uuid: undefined };
 }
 
 function describe(view: KernelView, leader: Task, damage: Damage[]): GuestProcess {

@@ -1,15 +1,20 @@
 import { hex } from '../../bytes/address.js';
-import { type Damage, ExhumeError } from '../../bytes/errors.js';
+import { type Damage, damageOf, ExhumeError, isExhumeError } from '../../bytes/errors.js';
 import { attempt } from '../../kernel/collect.js';
 import type { KernelView } from '../../kernel/kernel-view.js';
 import type { Struct } from '../../kernel/types/struct.js';
 import { eptRoot } from '../control/nested-memory.js';
-import { readVmcb, VMCB_BYTES, type Vmcb } from '../control/vmcb.js';
+import { isVmcb, readVmcb, VMCB_BYTES, type Vmcb } from '../control/vmcb.js';
 import { chooseLayout, isEptPointer } from '../control/vmcs-consistency.js';
 import { VMCS_BYTES, type VmcsLayout, VmcsPage } from '../control/vmcs-layout.js';
 import { vmcsRegisters } from '../control/vmcs-registers.js';
 import { type GuestRegisters, REGISTERS_BY_NUMBER } from '../guest.js';
 import { type Vcpu, vendorVcpu } from './vcpus.js';
+
+/** Memory that a dump does not have. */
+const MISSING = ['EXH_PAGE_EXCLUDED', 'EXH_PAGE_LOST', 'EXH_PAGE_ABSENT', 'EXH_NOT_MAPPED'] as const;
+const LACKING =
+  "a part of KVM's own structure is not in the host's dump: registers that the hardware's structure does not have are not known";
 
 /** What KVM's structures say of a vCPU. */
 export interface VcpuRegisters {
@@ -66,6 +71,11 @@ export function readVcpuRegisters(
   const part = `vCPU ${index}`;
   const around = vendorVcpu(view, vcpu);
   const cached = attempt(damage, part, () => new CachedRegisters(view, vcpu));
+  if (cached?.missing !== undefined) damage.push(damageOf(part, cached.missing));
+  if (around === undefined && cached !== undefined) {
+    const address = attempt([], part, () => pointerBehind(view, vcpu));
+    if (address !== undefined) return fromSvm(view, { current: address, own: address }, cached);
+  }
   if (around === undefined || cached === undefined) {
     return {
       registers: cached && merge(cached.all(), new Map(), []),
@@ -78,7 +88,8 @@ export function readVcpuRegisters(
     };
   }
   const { vendor, struct } = around;
-  const read = vendor === 'svm' ? () => fromSvm(view, struct, cached) : () => fromVmx(view, struct, cached, layouts);
+  const read =
+    vendor === 'svm' ? () => fromSvm(view, vmcbsOf(struct), cached) : () => fromVmx(view, struct, cached, layouts);
   const found = attempt(damage, part, read);
   if (found !== undefined) return found;
   return {
@@ -98,26 +109,49 @@ class CachedRegisters {
   private readonly available: bigint;
   private readonly dirty: bigint;
   readonly levels: number;
+  /** Why a part of it could not be read. */
+  missing: ExhumeError | undefined;
 
   constructor(
     private readonly view: KernelView,
     vcpu: Struct,
   ) {
-    const bytes = vcpu.bytes('arch.regs');
-    const words = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const regs = vcpu.type.require('arch.regs');
+    const at = (i: number): bigint => vcpu.address + BigInt(regs.offset + i * 8);
     for (const [i, name] of REGS.entries()) {
-      if (i * 8 + 8 <= words.byteLength) this.values.set(name, words.getBigUint64(i * 8, true));
+      if (i * 8 + 8 <= regs.size) this.keep(name, () => view.memory.u64(at(i)));
     }
     // A member of its own since 7.1.
-    if (vcpu.has('arch.rip')) this.values.set('rip', vcpu.big('arch.rip'));
-    for (const name of ['cr0', 'cr2', 'cr3', 'cr4', 'efer']) this.values.set(name, vcpu.big(`arch.${name}`));
-    this.available = bitsOf(vcpu, 'arch.regs_avail');
-    this.dirty = bitsOf(vcpu, 'arch.regs_dirty');
-    this.levels = vcpu.has('arch.mmu') ? nestedLevels(view, vcpu) : 4;
+    if (vcpu.has('arch.rip')) this.keep('rip', () => vcpu.big('arch.rip'));
+    for (const name of ['cr0', 'cr2', 'cr3', 'cr4', 'efer']) this.keep(name, () => vcpu.big(`arch.${name}`));
+    // Where they are missing the hardware's structure has the word.
+    this.available = this.part(() => bitsOf(vcpu, 'arch.regs_avail')) ?? 0n;
+    this.dirty = this.part(() => bitsOf(vcpu, 'arch.regs_dirty')) ?? 0n;
+    this.levels = (vcpu.has('arch.mmu') ? this.part(() => nestedLevels(view, vcpu)) : undefined) ?? 4;
+  }
+
+  private keep(name: string, read: () => bigint): void {
+    const value = this.part(read);
+    if (value !== undefined) this.values.set(name, value);
+  }
+
+  /** A dump that was filtered may lack a part of the structure: the rest stands. */
+  private part<T>(read: () => T): T | undefined {
+    try {
+      return read();
+    } catch (error) {
+      if (!isExhumeError(error, ...MISSING)) throw error;
+      this.missing ??= error;
+      return undefined;
+    }
   }
 
   all(): ReadonlyMap<string, bigint> {
     return this.values;
+  }
+
+  lacksGeneral(): boolean {
+    return REGS.some((name) => !this.values.has(name));
   }
 
   get(name: string): bigint {
@@ -162,15 +196,35 @@ function nestedLevels(view: KernelView, vcpu: Struct): number {
   return 4;
 }
 
-function fromSvm(view: KernelView, svm: Struct, cached: CachedRegisters): VcpuRegisters {
+/** Addresses of a vCPU's VMCBs. */
+interface Vmcbs {
+  /** The one in use. */
+  readonly current: bigint;
+  /** The guest's own, which is another one while it runs a guest itself. */
+  readonly own: bigint;
+}
+
+function vmcbsOf(svm: Struct): Vmcbs {
   const current = svm.pointer('vmcb');
-  const own = svm.has('vmcb01.ptr') ? svm.pointer('vmcb01.ptr') : current;
+  return { current, own: svm.has('vmcb01.ptr') ? svm.pointer('vmcb01.ptr') : current };
+}
+
+/**
+ * The VMCB where the type `vcpu_svm` is not in the dump: in every kernel the pointer to it follows the `kvm_vcpu`, and what
+ * it points at shows that it is one (arch/x86/kvm/svm/svm.h). Undefined on Intel.
+ */
+function pointerBehind(view: KernelView, vcpu: Struct): bigint | undefined {
+  const address = view.memory.pointer(vcpu.address + BigInt(vcpu.type.size));
+  return isVmcb(view.memory.bytes(address, VMCB_BYTES)) ? address : undefined;
+}
+
+function fromSvm(view: KernelView, { current, own }: Vmcbs, cached: CachedRegisters): VcpuRegisters {
   // In a guest that runs a guest the current one is vmcb02 (svm_switch_vmcb()).
   const inNested = own !== current;
   const vmcb = readVmcb(view.memory.bytes(own, VMCB_BYTES));
   const running = !inNested ? vmcb : readVmcb(view.memory.bytes(current, VMCB_BYTES));
   const cr0 = (running.registers.control.get('cr0') ?? 0n) & ~CR0_CACHE;
-  const values = new Map(cached.all());
+  const values = new Map([...running.registers.general, ...cached.all()]);
   values.set('cr0', cr0 | (cached.get('cr0') & CR0_CACHE));
   values.set('rflags', running.registers.general.get('rflags') ?? 0n);
   // With nested paging the guest loads CR3 as it likes: what KVM has is as old as the last exit that it looked at.
@@ -184,7 +238,11 @@ function fromSvm(view: KernelView, svm: Struct, cached: CachedRegisters): VcpuRe
     source: inNested
       ? `vmcb01 at ${hex(physicalOf(view, own))}: what it ran when it entered its own guest`
       : `vcpu->arch and the VMCB at ${place}`,
-    stale: inNested ? 'its own guest ran: of the general registers only rax, rsp and rip are its own' : undefined,
+    stale: inNested
+      ? 'its own guest ran: of the general registers only rax, rsp and rip are its own'
+      : cached.lacksGeneral()
+        ? LACKING
+        : undefined,
     lastCr3,
     nestedRoot:
       vmcb.nestedRoot === undefined ? undefined : { root: vmcb.nestedRoot, kind: 'NPT', levels: cached.levels },
@@ -239,8 +297,9 @@ function fromVmx(
   const first = inNested ? readVmcs(view, own, layouts) : running;
   const ept = first.eptPointer;
   const on = loaded.has('cpu') ? loaded.int('cpu') : -1;
-  const stale =
-    on < 0
+  const stale = cached.lacksGeneral()
+    ? LACKING
+    : on < 0
       ? undefined
       : `its VMCS was still loaded on CPU ${on}: unless that CPU cleared it, as a panic does, parts are older than the guest`;
   return {

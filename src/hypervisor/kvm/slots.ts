@@ -1,6 +1,7 @@
-import { type Damage, ExhumeError } from '../../bytes/errors.js';
-import { collectEach } from '../../kernel/collect.js';
+import { type Damage, ExhumeError, isExhumeError } from '../../bytes/errors.js';
+import { collect, collectEach } from '../../kernel/collect.js';
 import type { KernelView } from '../../kernel/kernel-view.js';
+import { hlistNodes } from '../../kernel/types/lists.js';
 import { rbtreeNodes } from '../../kernel/types/rbtree.js';
 import { Struct } from '../../kernel/types/struct.js';
 
@@ -33,8 +34,15 @@ const PHYSICAL_PAGES = 2 ** 40;
  */
 export function readSlots(view: KernelView, kvm: Struct, damage: Damage[]): MemorySlot[] {
   const part = 'memory slots';
-  const slots = view.struct('kvm_memslots', view.memory.pointer(kvm.addressOf('memslots')));
-  const read = collectEach(damage, part, slotsOf(view, slots), readSlot, MOST_SLOTS);
+  const slots = activeSlots(view, kvm);
+  const broken: Damage[] = [];
+  const read = collectEach(broken, part, slotsOf(view, slots), readSlot, MOST_SLOTS);
+  if (broken.length > 0) {
+    const known = new Set(read.map(({ id }) => id));
+    const more = collectEach(broken, part, slotsById(view, slots, broken), readSlot, MOST_SLOTS);
+    read.push(...more.filter(({ id }) => !known.has(id)));
+  }
+  damage.push(...broken);
   read.sort((a, b) => a.first - b.first);
   const apart = read.filter((slot, i) => {
     const before = read[i - 1];
@@ -44,6 +52,18 @@ export function readSlots(view: KernelView, kvm: Struct, damage: Damage[]): Memo
     damage.push({ code: 'EXH_BAD_STRUCTURE', part, message: `${read.length - apart.length} of them overlap others` });
   }
   return apart;
+}
+
+/** The set of slots that is in use. Where the pointer to it is not in the dump: the newer one of the two. */
+function activeSlots(view: KernelView, kvm: Struct): Struct {
+  try {
+    return view.struct('kvm_memslots', view.memory.pointer(kvm.addressOf('memslots')));
+  } catch (error) {
+    if (!isExhumeError(error) || !kvm.has('__memslots')) throw error;
+    const first = view.struct('kvm_memslots', kvm.addressOf('__memslots'));
+    const second = view.struct('kvm_memslots', first.address + BigInt(first.type.size));
+    return second.big('generation') > first.big('generation') ? second : first;
+  }
 }
 
 function* slotsOf(view: KernelView, slots: Struct): Generator<Struct> {
@@ -60,6 +80,21 @@ function* slotsOf(view: KernelView, slots: Struct): Generator<Struct> {
   const first = slots.addressOf('memslots');
   const count = Math.min(slots.int('used_slots'), MOST_SLOTS);
   for (let i = 0; i < count; i++) yield view.struct('kvm_memory_slot', first + BigInt(i * type.size));
+}
+
+/** The same slots by their numbers: a table of lists beside the tree, where it is broken elsewhere. */
+function* slotsById(view: KernelView, slots: Struct, damage: Damage[]): Generator<Struct> {
+  const table = slots.type.field('id_hash');
+  const type = view.types.requireStruct('kvm_memory_slot');
+  const links = type.field('id_node');
+  if (table === undefined || links === undefined) return;
+  const link = BigInt(links.offset + ((slots.int('node_idx') & 1) * links.size) / 2);
+  for (let at = 0; at < table.size; at += 8) {
+    const head = slots.address + BigInt(table.offset + at);
+    for (const node of collect(damage, 'memory slots', hlistNodes(view.memory, head), MOST_SLOTS)) {
+      yield view.struct(type.name, node - link);
+    }
+  }
 }
 
 function readSlot(slot: Struct): MemorySlot | undefined {

@@ -1,7 +1,8 @@
 import type { VirtualAddress } from '../../bytes/address.js';
-import type { Damage } from '../../bytes/errors.js';
-import { attempt, collectEach } from '../../kernel/collect.js';
+import { type Damage, isExhumeError } from '../../bytes/errors.js';
+import { attempt, collect } from '../../kernel/collect.js';
 import type { KernelView } from '../../kernel/kernel-view.js';
+import { PageArray } from '../../kernel/memory/pages.js';
 import { Struct } from '../../kernel/types/struct.js';
 import { xarrayEntries } from '../../kernel/types/xarray.js';
 import type { GuestCpuState } from '../guest.js';
@@ -37,15 +38,66 @@ const STATES: Readonly<Record<number, GuestCpuState>> = {
 const IN_GUEST_MODE = 1;
 const EXITING_GUEST_MODE = 2;
 
-/** The vCPUs of a virtual machine: an XArray since 5.17, an array before. */
-export function readVcpus(view: KernelView, kvm: Struct, damage: Damage[]): Vcpu[] {
+/**
+ * The vCPUs of a virtual machine: an XArray since 5.17, an array before.
+ * @param everywhere all structures that may be vCPUs, of this machine or of others: asked only where its own list is broken
+ */
+export function readVcpus(
+  view: KernelView,
+  kvm: Struct,
+  everywhere: () => readonly Struct[],
+  damage: Damage[],
+): Vcpu[] {
   const part = 'vCPUs';
-  return collectEach(damage, part, addressesOf(view, kvm), (address) => address, MOST_VCPUS).flatMap(
-    (address, index) => {
-      const one = attempt(damage, part, () => readVcpu(view, kvm, address, index));
-      return one === undefined ? [] : [one];
-    },
-  );
+  const broken: Damage[] = [];
+  const listed = collect(broken, part, addressesOf(view, kvm), MOST_VCPUS);
+  const read = (vcpu: Struct, index: number): Vcpu[] => {
+    const found: Damage[] = [];
+    const one = attempt(found, part, () => readVcpu(kvm, vcpu, index, found));
+    damage.push(...found);
+    return one === undefined ? [] : [one];
+  };
+  const own = listed.flatMap((address, index) => read(view.struct('kvm_vcpu', address), index));
+  if (broken.length === 0) return own;
+  damage.push(...broken);
+  const known = new Set(listed);
+  const places = attempt(damage, part, everywhere) ?? [];
+  const others = places.filter((vcpu) => !known.has(vcpu.address) && isOf(vcpu, kvm)).slice(0, MOST_VCPUS);
+  const ordered = others.map((vcpu) => ({ vcpu, number: readable(() => vcpu.int('vcpu_idx')) ?? MOST_VCPUS }));
+  ordered.sort((a, b) => a.number - b.number);
+  return [...own, ...ordered.flatMap(({ vcpu }, i) => read(vcpu, listed.length + i))];
+}
+
+/** Is a vCPU that no list has of this machine? By its pointer to that, or where that is not in the dump by its name. */
+function isOf(vcpu: Struct, kvm: Struct): boolean {
+  const pointer = readable(() => vcpu.pointer('kvm'));
+  if (pointer !== undefined) return pointer === kvm.address;
+  const name = readable(() => vcpu.string('stats_id'));
+  const machine = statisticsName(kvm);
+  return machine !== undefined && name?.startsWith(`${machine}/`) === true;
+}
+
+/** `kvm-PID`, which its vCPUs' names begin with; undefined where the kernel has none (since 5.14), or the dump. */
+export function statisticsName(kvm: Struct): string | undefined {
+  const name = readable(() => kvm.string('stats_id'));
+  return name !== undefined && /^kvm-\d+$/.test(name) ? name : undefined;
+}
+
+/** What a step reads; undefined where that is not in the dump, or no such member in the kernel. */
+function readable<T>(step: () => T): T | undefined {
+  try {
+    return step();
+  } catch (error) {
+    if (!isExhumeError(error)) throw error;
+    return undefined;
+  }
+}
+
+/** All structures that may be vCPUs: the objects of KVM's own cache of them. */
+export function allVcpus(view: KernelView): Struct[] {
+  const cache = view.memory.pointer(view.address('kvm_vcpu_cache'));
+  const objects = new PageArray(view).objectsOf(view.struct('kmem_cache', cache));
+  return Array.from(objects, (address) => view.struct('kvm_vcpu', address));
 }
 
 function* addressesOf(view: KernelView, kvm: Struct): Generator<bigint> {
@@ -61,17 +113,21 @@ function* addressesOf(view: KernelView, kvm: Struct): Generator<bigint> {
   }
 }
 
-function readVcpu(view: KernelView, kvm: Struct, address: bigint, index: number): Vcpu | undefined {
-  const vcpu = view.struct('kvm_vcpu', address);
-  if (vcpu.pointer('kvm') !== kvm.address) return undefined;
-  const mode = vcpu.int('mode');
-  const cpu = vcpu.int('cpu');
+function readVcpu(kvm: Struct, vcpu: Struct, index: number, damage: Damage[]): Vcpu | undefined {
+  const part = 'vCPUs';
+  const owner = attempt(damage, part, () => vcpu.pointer('kvm'));
+  if (owner !== undefined && owner !== kvm.address) return undefined;
+  // Parts of it may be missing in a filtered dump: each is asked for by itself, and one word of damage is enough.
+  const known = <T>(step: () => T): T | undefined => (damage.length > 0 ? readable(step) : attempt(damage, part, step));
+  const mode = known(() => vcpu.int('mode'));
+  const cpu = known(() => vcpu.int('cpu')) ?? -1;
   // Its first KVM_RUN leaves the pid of the thread that runs it.
-  const never = vcpu.has('pid') && vcpu.pointer('pid') === 0n;
+  const never = vcpu.has('pid') && known(() => vcpu.pointer('pid')) === 0n;
+  const state = known(() => vcpu.int('arch.mp_state'));
   return {
     index,
     vcpu,
-    state: never ? 'not started' : (STATES[vcpu.int('arch.mp_state')] ?? 'unknown'),
+    state: never ? 'not started' : ((state === undefined ? undefined : STATES[state]) ?? 'unknown'),
     hostCpu: cpu < 0 ? undefined : cpu,
     inGuest: mode === IN_GUEST_MODE || mode === EXITING_GUEST_MODE,
   };

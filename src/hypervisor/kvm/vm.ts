@@ -13,7 +13,7 @@ import type { GuestCpu, GuestParts, Refusal } from '../guest.js';
 import { HostSwap } from './host-swap.js';
 import { cpuInGuest } from './on-cpu.js';
 import { PrivatePages } from './private-pages.js';
-import { readVmProcess, type VmProcess } from './process.js';
+import { notedProcess, readVmProcess, type VmProcess } from './process.js';
 import { readVcpuRegisters, type VcpuRegisters } from './registers.js';
 import { SlotMemory, type SlotRange } from './slot-memory.js';
 import { type MemorySlot, readSlots } from './slots.js';
@@ -27,6 +27,8 @@ const MOST_OVERCOMMIT = 64;
 export interface VmSurroundings {
   readonly view: KernelView;
   readonly tasks: () => readonly Task[];
+  /** All structures that may be virtual CPUs, of any machine. */
+  readonly vcpus: () => readonly Struct[];
   /** CPUs whose registers in the dump are not the host's. */
   readonly strangers: readonly Cpu[];
   /** Layouts of VMCSs that the dump states. */
@@ -42,8 +44,10 @@ export function readVm(surroundings: VmSurroundings, kvm: Struct, index: number)
     const mm = kvm.follow('mm');
     return mm && readVmProcess(view, mm, tasks(), damage);
   });
-  const vcpus = readVcpus(view, kvm, damage);
-  const type = kvm.has('arch.vm_type') ? PROTECTED[kvm.int('arch.vm_type')] : undefined;
+  const vcpus = readVcpus(view, kvm, surroundings.vcpus, damage);
+  const type = kvm.has('arch.vm_type')
+    ? PROTECTED[attempt(damage, 'type', () => kvm.int('arch.vm_type')) ?? -1]
+    : undefined;
   // A TDX guest has neither VMCS nor registers that KVM could know.
   const registers = type === 'TDX' ? [] : vcpus.map((vcpu) => readVcpuRegisters(view, vcpu, layouts, damage));
   const root = registers.find(({ nestedRoot }) => nestedRoot !== undefined)?.nestedRoot;
@@ -60,20 +64,35 @@ export function readVm(surroundings: VmSurroundings, kvm: Struct, index: number)
     if (read === undefined || refused !== undefined) return encryptedCpu(vcpu);
     return guestCpu(vcpu, read, surroundings, memory, evidence);
   });
-  const filtered = filteredOut(memory);
-  if (filtered !== undefined) damage.push(filtered);
-  const told = process?.told;
+  const filtered = filteredOut(memory, view);
+  if (filtered !== undefined) damage.push(filtered.damage);
+  const told = process?.told ?? notedProcess(kvm);
   return {
-    name: told?.name ?? (told === undefined ? `guest${index}` : `${told.comm}-${told.pid}`),
+    name: told?.name ?? (told === undefined ? `guest${index}` : `${told.comm || 'guest'}-${told.pid}`),
     how: 'kvm structures',
     ...(told !== undefined && { process: told }),
     cpus,
     memory,
     ...(slots !== undefined && { survey: () => survey(slots, nested) }),
     ...(refused !== undefined && { refused }),
+    ...(filtered?.wholly && { withoutMemory: filtered.damage }),
     evidence,
-    damage,
+    damage: folded(damage),
   };
+}
+
+/** Of each part the first thing that is broken, and how many more there are: a filtered dump lacks much. */
+function folded(damage: readonly Damage[]): Damage[] {
+  const parts = new Map<string, { first: Damage; count: number }>();
+  for (const one of damage) {
+    const key = `${one.code} ${one.part}`;
+    const known = parts.get(key);
+    if (known === undefined) parts.set(key, { first: one, count: 1 });
+    else known.count++;
+  }
+  return [...parts.values()].map(({ first, count }) =>
+    count === 1 ? first : { ...first, message: `${first.message}; and ${count - 1} more like this` },
+  );
 }
 
 function slotMemory(

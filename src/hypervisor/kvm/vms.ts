@@ -5,6 +5,7 @@ import { openFiles } from '../../kernel/filesystems/files.js';
 import type { Evidence } from '../../kernel/kernel.js';
 import type { KernelView } from '../../kernel/kernel-view.js';
 import type { Task } from '../../kernel/tasks/task.js';
+import type { StructType } from '../../kernel/types/kernel-types.js';
 import { listEntries } from '../../kernel/types/lists.js';
 import { Struct } from '../../kernel/types/struct.js';
 
@@ -27,8 +28,7 @@ export function findVms(view: KernelView, tasks: () => readonly Task[], damage: 
   const type = view.types.requireStruct('kvm');
   const head = view.kernel.symbols.address('vm_list');
   const broken: Damage[] = [];
-  const listed =
-    head === undefined ? [] : collect(broken, 'vm_list', listEntries(view.memory, head, type, 'vm_list'), MOST_VMS);
+  const listed = head === undefined ? [] : onList(view, head, type, broken);
   damage.push(...broken);
   const counted = (vms: readonly unknown[]) => `${vms.length} virtual machine${vms.length === 1 ? '' : 's'}`;
   const byList: Evidence = {
@@ -53,6 +53,15 @@ export function findVms(view: KernelView, tasks: () => readonly Task[], damage: 
     accepted: opened.length > 0,
   };
   return { vms, evidence: [byList, byFiles] };
+}
+
+/** The list forward, and where it breaks off, from its end back to there. */
+function onList(view: KernelView, head: bigint, type: StructType, broken: Damage[]): Struct[] {
+  const forward = collect(broken, 'vm_list', listEntries(view.memory, head, type, 'vm_list'), MOST_VMS);
+  if (broken.length === 0) return forward;
+  const known = new Set(forward.map(({ address }) => address));
+  const backward = collect(broken, 'vm_list', listEntries(view.memory, head, type, 'vm_list', 'backward'), MOST_VMS);
+  return [...forward, ...backward.filter(({ address }) => !known.has(address)).reverse()];
 }
 
 function behindFiles(view: KernelView, tasks: readonly Task[], damage: Damage[]): Struct[] {

@@ -1,4 +1,4 @@
-import type { VirtualAddress } from '../../bytes/address.js';
+import { type VirtualAddress, virtualAddress } from '../../bytes/address.js';
 import { isExhumeError } from '../../bytes/errors.js';
 import type { KernelView } from '../kernel-view.js';
 import { noLayout } from '../types/kernel-types.js';
@@ -117,6 +117,40 @@ export class PageArray {
       return { cache: cache.string('name', 128), start: first + index * BigInt(size), size };
     } catch (error) {
       if (isExhumeError(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * The addresses of all places for objects in a cache's slabs, in use or free, those included whose own pages are not in
+   * the dump. Looks at the `struct page` of every page: slabs that are full are on no list. What of those is not in the
+   * dump is passed over.
+   */
+  *objectsOf(cache: Struct): Generator<VirtualAddress> {
+    const { directMap, view } = this;
+    const size = BigInt(cache.int('size'));
+    const pad = cache.has('red_left_pad') ? BigInt(cache.int('red_left_pad')) : 0n;
+    if (directMap === undefined || size === 0n) return;
+    for (const { start, end } of view.memory.physical.ranges()) {
+      const last = BigInt(end) / this.pageSize;
+      for (let pfn = BigInt(start) / this.pageSize; pfn < last; pfn++) {
+        const count = this.objectsIn(pfn, cache);
+        const first = directMap + pfn * this.pageSize + pad;
+        for (let index = 0n; index < count; index++) yield virtualAddress(first + index * size);
+      }
+    }
+  }
+
+  /** How many objects a page's slab has room for; 0 where the page is not the first one of a slab of this cache. */
+  private objectsIn(pfn: bigint, cache: Struct): number {
+    try {
+      const page = this.page(pfn);
+      const compound = this.view.memory.u64(page.address + BigInt(this.layout.compound));
+      if ((compound & 1n) === 1n || !this.isSlab(page)) return 0;
+      const slab = this.view.struct(this.slabType, page.address);
+      return slab.pointer('slab_cache') === cache.address ? slab.int('objects') : 0;
+    } catch (error) {
+      if (isExhumeError(error)) return 0;
       throw error;
     }
   }

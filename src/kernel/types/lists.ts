@@ -26,9 +26,17 @@ export function* hlistNullsNodes(memory: VirtualMemory, head: bigint): Generator
   yield* chain(memory, memory.pointer(head), (node) => (node & 1n) === 1n || node === 0n);
 }
 
-/** The structures on a list, by the member that links them. */
-export function* listEntries(memory: VirtualMemory, head: bigint, type: StructType, member: string): Generator<Struct> {
-  for (const node of listNodes(memory, head)) yield containerOf(memory, type, member, node);
+/** The structures on a list, by the member that links them; backward, from its last one on, by its `prev`. */
+export function* listEntries(
+  memory: VirtualMemory,
+  head: bigint,
+  type: StructType,
+  member: string,
+  direction: 'forward' | 'backward' = 'forward',
+): Generator<Struct> {
+  const offset = direction === 'forward' ? 0n : 8n;
+  const nodes = chain(memory, memory.pointer(head + offset), (node) => node === head, offset);
+  for (const node of nodes) yield containerOf(memory, type, member, node);
 }
 
 /** The structures on an `hlist`, by the member that links them. */

@@ -133,7 +133,9 @@ function readPrstatus(note: Note, structures: DecodedStruct[]): Standard {
     });
   }
   structures.push(PRSTATUS.decode(view, 0, descriptionOffset(note)));
-  return { pid: PRSTATUS.read(view).pr_pid, registers: prstatusRegisters(view), source: 'NT_PRSTATUS' };
+  const registers = prstatusRegisters(view);
+  for (const name of note.unknown ?? []) registers.delete(name);
+  return { pid: PRSTATUS.read(view).pr_pid, registers, source: 'NT_PRSTATUS' };
 }
 
 function readQemu(note: Note, cpu: number, structures: DecodedStruct[], damage: Damage[]): Extended {

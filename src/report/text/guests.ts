@@ -25,14 +25,12 @@ function* guestText(page: Page, guest: GuestReport, verbose: boolean): Generator
     ['kernel', refused === null ? kernelInWords(kernel) : null],
     [
       'process',
-      process === null
-        ? null
-        : `${process.comm}, pid ${process.pid}${process.uuid === null ? '' : `, ${process.uuid}`}`,
+      process === null ? null : [process.comm, `pid ${process.pid}`, process.uuid].filter((word) => word).join(', '),
     ],
     ...cpus.map((cpu): [string, string] => [`CPU ${cpu.index}`, cpuInWords(cpu, verbose)]),
     ['pages', pages === null ? null : pagesInWords(pages)],
     ['agreement', pages === null ? null : agreement(pages.nested)],
-    ['command', !verbose || process === null ? null : process.commandLine.join(' ')],
+    ['command', !verbose || !process?.commandLine.length ? null : process.commandLine.join(' ')],
     ['found by', verbose ? guest.how : null],
   ];
   yield* page.pairs(rows.flatMap(([label, value]): [string, string][] => (value === null ? [] : [[label, value]])));
