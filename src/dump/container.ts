@@ -101,4 +101,6 @@ export interface Container {
   readonly damage: readonly Damage[];
   /** It is the core of a process that ran the machine. */
   readonly process?: CoredProcess;
+  /** CPUs whose registers in the notes may be older than the memory, by their position among the notes, and why. */
+  readonly staleCpus?: ReadonlyMap<number, string>;
 }

@@ -64,6 +64,7 @@ export function guestContainer(
     facts: factsOf(guest),
     structures: [],
     damage: [...damage, ...cpus.flatMap((cpu) => cpu.damage)],
+    staleCpus: new Map(cpus.flatMap(({ stale }, i) => (stale === undefined ? [] : [[i, stale]]))),
   };
 }
 

@@ -56,6 +56,8 @@ export interface Cpu {
   readonly mode: CpuMode;
   /** Which notes it was read from: `NT_PRSTATUS`, `QEMU (440 bytes)`. */
   readonly sources: readonly string[];
+  /** Why its registers may be older than the memory, in words; undefined: they are not. */
+  readonly stale?: string | undefined;
 }
 
 /** What a page-table walk met on its way; for `vtop`. */

@@ -168,6 +168,7 @@ function stackReport(
     active: stack.cpu !== undefined,
     panicked,
     start: stack.start,
+    stale: stack.stale ?? null,
     end: stack.end,
     frames: stack.frames.map((frame, index) => frames.of(frame, words?.[index] ?? null)),
     candidates:

@@ -61,5 +61,6 @@ function cpuReport(
       flags: hex(flags),
     })),
     sources: [...cpu.sources],
+    stale: cpu.stale ?? null,
   };
 }

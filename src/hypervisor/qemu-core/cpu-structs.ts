@@ -33,6 +33,9 @@ const CONTROL_COUNT = 5;
 /** The known part of a CPU's state, from `eip` on. */
 export const STRUCT_BYTES = CONTROL_AT + 8 * CONTROL_COUNT;
 
+/** How far before `eip` a CPU's structure may begin: 0x1430 in QEMU 7.2, 0x4170 in 11.1. */
+export const REACH = 0x10000;
+
 /** PE, MP, EM, TS, ET, NE, WP, AM, NW, CD, PG: CR0 has no other bits, and ET is always set. */
 const CR0_BITS = 0xe005_003f;
 const CR0_ET = 0x10;

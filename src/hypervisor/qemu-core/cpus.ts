@@ -2,7 +2,9 @@ import { hex } from '../../bytes/address.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import { type GuestCpu, type GuestRegisters, REGISTERS_BY_NUMBER } from '../guest.js';
 import { conditionFlags, fits, LAZY_FLAGS, NUMBERINGS } from './condition-codes.js';
-import { type CpuStruct, findCpuStructs, STRUCT_BYTES } from './cpu-structs.js';
+import { type CpuStruct, findCpuStructs, REACH, STRUCT_BYTES } from './cpu-structs.js';
+import { type RegisterOwner, registerOwners } from './kvm-copy.js';
+import type { MappedFile } from './process-core.js';
 import type { ProcessMemory } from './process-memory.js';
 import type { Thread } from './threads.js';
 
@@ -19,8 +21,6 @@ const RSP = REGISTERS_BY_NUMBER.indexOf('rsp');
 const COUNTS = [16, 32, 64];
 /** The first address of a kernel's half. */
 const UPPER_HALF = 0xffff_8000_0000_0000n;
-/** How far before `eip` a CPU's structure may begin: 0x1430 in QEMU 7.2, 0x4170 in 11.1. */
-const REACH = 0x10000;
 /** How many CPU states are looked at for a list: the first two of a machine, and some copies of others. */
 const MOST_HEADS = 8;
 const MOST_LINKS = 64;
@@ -36,8 +36,15 @@ const DF = 0x400n;
 /** CPL, in hflags (QEMU target/i386/cpu.h HF_CPL_MASK). */
 const CPL = 3;
 
-/** Finds QEMU's CPUs with their registers. */
-export function readCpus(memory: ProcessMemory, threads: readonly Thread[], kvm: boolean): QemuCpus {
+/**
+ * Finds QEMU's CPUs with their registers.
+ * @param kvm the files that the process had mapped, where KVM ran the CPUs; undefined: QEMU itself did
+ */
+export function readCpus(
+  memory: ProcessMemory,
+  threads: readonly Thread[],
+  kvm: readonly MappedFile[] | undefined,
+): QemuCpus {
   const { structs, order } = inOrder(memory, findCpuStructs(memory), threads);
   if (structs.length === 0) return { cpus: [], layout: [] };
   const long = structs.filter((one) => ((one.control[0] ?? 0n) & CR0_PG) !== 0n);
@@ -46,6 +53,7 @@ export function readCpus(memory: ProcessMemory, threads: readonly Thread[], kvm:
   const msrs = offsetOf(memory, long, MSR_REACH, 48, isSyscallMsrs);
   const numbers = numberingOf(structs);
   const threadAt = threadOffset(memory, structs, threads);
+  const owners = kvm && registerOwners(memory, structs, kvm);
   const layout = [
     `${structs.length} CPU states with ${count} general registers each, by what registers can hold`,
     order,
@@ -56,8 +64,8 @@ export function readCpus(memory: ProcessMemory, threads: readonly Thread[], kvm:
   ];
   const cpus = structs.map((one, index): GuestCpu => {
     const thread = threads.find(({ tid }) => threadAt !== undefined && tid === u32(memory, one.eip + threadAt));
-    const flags = kvm ? { value: one.eflags } : flagsOf(one, numbers);
-    const stale = kvm ? staleUnderKvm(thread) : (staleInCode(thread) ?? flags.doubt);
+    const flags = owners === undefined ? flagsOf(one, numbers) : { value: one.eflags };
+    const stale = owners === undefined ? (staleInCode(thread) ?? flags.doubt) : staleUnderKvm(thread, owners[index]);
     const control = new Map(one.control.map((value, i) => [`cr${i}`, value]));
     const eferValue = efer === undefined ? undefined : u64(memory, one.eip + efer);
     if (eferValue !== undefined) control.set('efer', eferValue);
@@ -78,7 +86,8 @@ export function readCpus(memory: ProcessMemory, threads: readonly Thread[], kvm:
     const started = ((one.control[0] ?? 0n) & CR0_PE) !== 0n;
     return {
       index,
-      state: started ? 'running' : 'not started',
+      // What KVM did since is not seen here.
+      state: started ? 'running' : stale === undefined || owners === undefined ? 'not started' : 'unknown',
       registers,
       source: `QEMU's CPU state at ${hex(one.eip)}${thread === undefined ? '' : `, of thread ${thread.tid}`}`,
       ...(stale !== undefined && { stale }),
@@ -174,10 +183,12 @@ function staleInCode(thread: Thread | undefined): string | undefined {
   return 'QEMU was executing it when the core was written: RIP is of the beginning of the block that ran';
 }
 
-/** Under KVM the kernel has the registers; QEMU has a copy of when it last asked. */
-function staleUnderKvm(thread: Thread | undefined): string {
-  const where = thread?.inKvmRun ? 'it was inside the guest (KVM_RUN) when the core was written, so ' : '';
-  return `${where}these are the registers of when QEMU last asked KVM for them, which may be long ago`;
+/** Under KVM the kernel has the registers; QEMU has a copy of when it last asked, which counts until the CPU runs on. */
+function staleUnderKvm(thread: Thread | undefined, owner: RegisterOwner | undefined): string | undefined {
+  const copy = 'these are the registers of when QEMU last asked KVM for them';
+  if (thread?.inKvmRun) return `it was inside the guest (KVM_RUN) when the core was written, so ${copy}`;
+  if (owner === 'qemu') return undefined;
+  return owner === 'kvm' ? `it ran on since: ${copy}` : `${copy}, which may be long ago`;
 }
 
 /**

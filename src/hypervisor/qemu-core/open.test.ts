@@ -114,11 +114,24 @@ test('without a view of QEMU, memory is laid out by the rule of its machine', ()
   assert.match(facts.find(({ name }) => name === 'guest-physical map')?.note ?? '', /the layout of/);
 });
 
-test('under KVM the registers are said to be old', () => {
-  const { process } = open({ ...SPEC, kvm: true });
-  assert.equal(process?.accelerator, 'KVM');
-  assert.match(process?.stale ?? '', /^CPU 0, 1, 2: it was inside the guest \(KVM_RUN\)/);
+test('under KVM the registers of CPUs that were inside the guest are said to be old', () => {
+  const container = open({ ...SPEC, kvm: 'in' });
+  assert.equal(container.process?.accelerator, 'KVM');
+  assert.match(container.process?.stale ?? '', /^CPU 0, 1, 2: it was inside the guest \(KVM_RUN\)/);
+  for (const { stale } of openMachine(container).cpus) assert.match(stale ?? '', /KVM_RUN/);
 });
+
+for (const version of ['7.2', '11.1'] as const) {
+  test(`under KVM the registers that QEMU ${version} had asked for and not given back are those of the CPU`, () => {
+    const container = open({ ...SPEC, version, kvm: [true, false, true] });
+    assert.match(container.process?.stale ?? '', /^CPU 1: it ran on since[^;]*$/);
+    assert.deepEqual(
+      openMachine(container).cpus.map(({ stale }) => stale === undefined),
+      [true, false, true],
+    );
+    assert.equal(open({ ...SPEC, version, kvm: [true, true, true] }).process?.stale, undefined);
+  });
+}
 
 test('the flags of a CPU that QEMU was executing are computed from its last operation', () => {
   const [first, ...rest] = SPEC.cpus;

@@ -33,7 +33,7 @@ export const openQemuCore: Opener = ([source, ...others], { cacheBytes }): Conta
   if (blocks.length === 0) throw notQemu(source, process.comm);
   evidence.accept('guest memory', 'RAM blocks in the heap', blocks.map(describeBlock).join(', '));
   const kvm = core.files.some(({ path }) => KVM_FILE.test(path));
-  const { cpus, layout } = readCpus(core.memory, threads, kvm);
+  const { cpus, layout } = readCpus(core.memory, threads, kvm ? core.files : undefined);
   const joined = joinSources(source, others);
   const build = (ranges: readonly GuestRange[]) => guestMemory(core, joined.source, ranges, joined.backing, cacheBytes);
   const map = mapOf(core, blocks, evidence, (ranges) => mappedPointers(build(ranges).memory, cpus));

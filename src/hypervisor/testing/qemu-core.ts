@@ -30,7 +30,8 @@ export interface QemuCoreSpec {
   readonly view?: readonly (readonly [block: number, offset: number, physical: number, size: number])[];
   readonly cpus: readonly WrittenCpu[];
   readonly arguments: readonly string[];
-  readonly kvm?: boolean;
+  /** KVM ran the CPUs; `in`: they were inside the guest; else whether QEMU's copy of each one's registers counts. */
+  readonly kvm?: 'in' | readonly boolean[];
   /** What glibc keeps of an assertion. */
   readonly abortMessage?: string;
   readonly signal?: number;
@@ -42,9 +43,12 @@ const STACK = 0x7ffd_0000_0000;
 const RAM = 0x7f00_0000_0000;
 const RAM_STEP = 0x1_0000_0000;
 const LAYOUTS = {
-  '7.2': { registers: 16, state: 0x13b0, tqe: 0x260, thread: 0xb8, bytes: 0x8000 },
-  '11.1': { registers: 32, state: 0x4070, tqe: 0x2a0, thread: 0xc8, bytes: 0xa000 },
+  '7.2': { registers: 16, state: 0x13b0, tqe: 0x260, thread: 0xb8, kvmRun: 0x2e0, bytes: 0x8000 },
+  '11.1': { registers: 32, state: 0x4070, tqe: 0x2a0, thread: 0xc8, kvmRun: 0x320, bytes: 0xa000 },
 } as const;
+/** Where the pages that a CPU shares with KVM are in the process. */
+const SHARED = 0x7f50_0010_0000;
+const SHARED_BYTES = 0x3000;
 export const EFER = 0xd01n;
 export const KERNEL_GS_BASE = 0xffff_8880_0010_0000n;
 
@@ -125,6 +129,7 @@ export function writeQemuCore(spec: QemuCoreSpec): Uint8Array {
       u32(at + layout.thread, 1001 + i);
       u64(at + layout.tqe, states[i + 1] ?? 0);
       u64(at + layout.tqe + 8, i === 0 ? HEAP + 8 : (states[i - 1] as number) + layout.tqe);
+      if (spec.kvm !== undefined) writeKvm(at + layout.kvmRun, i, spec.kvm !== 'in' && spec.kvm[i] === true);
       const registers = at + layout.state;
       for (let r = 0; r < 16; r++) u64(registers + 8 * r, r === 4 ? cpu.rsp : 0x1000 + 16 * i + r);
       const eip = registers + 8 * layout.registers;
@@ -165,9 +170,23 @@ export function writeQemuCore(spec: QemuCoreSpec): Uint8Array {
     });
   }
 
+  function writeKvm(at: number, index: number, dirty: boolean): void {
+    u64(at, SHARED + index * SHARED_BYTES);
+    if (spec.version === '11.1') {
+      // kvm_vcpu_stats_fd, vcpu_dirty
+      u32(at + 32, 20 + index);
+      u32(at + 36, dirty ? 1 : 0);
+    } else {
+      // cpu_index, cluster_index, tcg_cflags, halted, can_do_io, exception_index, vcpu_dirty
+      [index, 0xffff_ffff, 0, 0, 1, 0xffff_ffff, dirty ? 1 : 0].forEach((value, word) => {
+        u32(at + 56 + 4 * word, value);
+      });
+    }
+  }
+
   function notes(): Uint8Array {
     const parts = [prstatus(1000, 0), psinfo(), siginfo(), writeNote('CORE', 6, auxv()), files()];
-    const others = spec.cpus.map((_, i) => prstatus(1001 + i, spec.kvm === true ? 0xae80 : 0));
+    const others = spec.cpus.map((_, i) => prstatus(1001 + i, spec.kvm === 'in' ? 0xae80 : 0));
     return concat([...parts, ...others]);
   }
 
@@ -209,7 +228,12 @@ export function writeQemuCore(spec: QemuCoreSpec): Uint8Array {
       file === undefined ? [] : [[hostOf(i), hostOf(i) + size, file]],
     );
     mapped.push([0x7f50_0001_0000, 0x7f50_0002_0000, '/lib/libc.so.6']);
-    if (spec.kvm === true) mapped.push([0x7f50_0010_0000, 0x7f50_0010_3000, 'anon_inode:kvm-vcpu:0']);
+    if (spec.kvm !== undefined) {
+      for (const i of spec.cpus.keys()) {
+        const at = SHARED + i * SHARED_BYTES;
+        mapped.push([at, at + SHARED_BYTES, `anon_inode:kvm-vcpu:${i}`]);
+      }
+    }
     const words = [BigInt(mapped.length), 4096n, ...mapped.flatMap(([a, b]) => [BigInt(a), BigInt(b), 0n])];
     const names = new TextEncoder().encode(mapped.map(([, , path]) => `${path}\0`).join(''));
     return writeNote('CORE', 0x46494c45, concat([new Uint8Array(new BigUint64Array(words).buffer), names]));

@@ -3,7 +3,7 @@ import { isExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import type { Cpu } from '../../machine/machine.js';
 import type { KernelView } from '../kernel-view.js';
-import { hotVariable } from './regions.js';
+import { cpuRegions, hotVariable, regionOf, taskRegion, threadSize } from './regions.js';
 import { isPlausible, isUserMode, type RegisterSet, readSavedRegisters } from './registers.js';
 
 /** What a CPU was doing when this kernel last ran on it. */
@@ -15,6 +15,8 @@ export interface CpuState {
   readonly registers: RegisterSet | undefined;
   /** `notes`: of the dump. `crash_notes`: what the dying kernel saved in its memory. */
   readonly source: 'notes' | 'crash_notes' | undefined;
+  /** Why the registers may be older than the memory, or are not taken for that; undefined: they are not. */
+  readonly stale: string | undefined;
 }
 
 /**
@@ -41,17 +43,55 @@ export function currentTask(view: KernelView, cpu: number): VirtualAddress | und
  */
 export function cpuState(view: KernelView, cpu: number): CpuState {
   const task = currentTask(view, cpu);
+  const found = notedCpu(view, cpu, task);
+  // Without one that could be it, as where QEMU last asked in the firmware, by its number.
+  const stale = (found ?? view.kernel.machine.cpus[cpu])?.stale;
   const saved = (): CpuState | undefined => {
     const registers = savedNote(view, cpu);
-    return registers && { cpu, task, registers, source: 'crash_notes' };
+    return registers && { cpu, task, registers, source: 'crash_notes', stale: undefined };
   };
   const noted = (): CpuState | undefined => {
-    const registers = notedCpu(view, cpu, task)?.registers;
-    return registers && { cpu, task, registers, source: 'notes' };
+    const registers = found?.registers;
+    if (found === undefined || registers === undefined) return undefined;
+    if (stale !== undefined && !couldBeNow(view, cpu, task, found, registers)) return undefined;
+    return { cpu, task, registers, source: 'notes', stale };
   };
   // A kernel's own dump has in its notes what the dead kernel saved, but not which CPU each is of.
-  const qemu = view.kernel.machine.creator === 'qemu';
-  return (qemu ? (noted() ?? saved()) : (saved() ?? noted())) ?? { cpu, task, registers: undefined, source: undefined };
+  const current = view.kernel.machine.creator === 'qemu' && stale === undefined;
+  return (
+    (current ? (noted() ?? saved()) : (saved() ?? noted())) ?? {
+      cpu,
+      task,
+      registers: undefined,
+      source: undefined,
+      stale: stale === undefined ? undefined : `${stale}; they are not of what it was running`,
+    }
+  );
+}
+
+/** Could old registers still be a CPU's: is its stack pointer on one of the stacks that it has now, or its page table its task's? */
+function couldBeNow(
+  view: KernelView,
+  cpu: number,
+  task: bigint | undefined,
+  noted: Cpu,
+  registers: RegisterSet,
+): boolean {
+  if (task === undefined) return false;
+  try {
+    const struct = view.struct('task_struct', task);
+    if (isUserMode(registers)) {
+      const mm = struct.follow('mm');
+      const root = mm && view.memory.translate(mm.pointer('pgd'));
+      return view.kernel.machine.rootsOf(noted).some((one) => one.root === root);
+    }
+    const own = taskRegion(struct, threadSize(view));
+    const regions = [...(own === undefined ? [] : [own]), ...cpuRegions(view, cpu)];
+    return regionOf(regions, registers.get('rsp') ?? 0n) !== undefined;
+  } catch (error) {
+    if (isExhumeError(error)) return false;
+    throw error;
+  }
 }
 
 /** The machine's CPU that is this kernel's CPU of a number, if it was still this kernel that ran on it. */

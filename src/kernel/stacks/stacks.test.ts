@@ -37,6 +37,17 @@ function u64(value: bigint): Uint8Array {
   return bytes;
 }
 
+/** Writes the registers of CPU 1 where a dying kernel saves them. */
+function saveRegisters(patch: PatchedMemory, at: (address: bigint) => number): void {
+  const registers = stacksOf(view).cpu(1).registers ?? assert.fail('no registers');
+  const note = view.perCpu(view.memory.pointer(view.address('crash_notes')), 1);
+  patch.write(at(note), new Uint8Array(Uint32Array.of(5, 336, 1, 0, 0).buffer));
+  const order = 'r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs rflags rsp ss'.split(' ');
+  order.forEach((name, index) => {
+    patch.write(at(note + 132n + BigInt(index * 8)), u64(registers.get(name) ?? 0n));
+  });
+}
+
 const names = ({ frames }: Stack) => frames.map(({ symbol }) => symbol?.symbol.name ?? 'user');
 
 const PANIC = [
@@ -69,6 +80,42 @@ test('the task that panicked, from registers that were taken after the panic, to
   assert.equal(user?.sp, 0x7ffc299280b8n);
   assert.equal(user?.registers?.get('orig_rax'), 1n);
   assert.equal(user?.registers?.get('cs'), 0x33n);
+});
+
+/** The dump as one whose registers may be old, with another stack pointer of CPU 1 where that is given. */
+function aged(rsp?: bigint, change: (patch: PatchedMemory, at: (address: bigint) => number) => void = () => {}) {
+  const notes = container.notes.map((note, i) => {
+    if (rsp === undefined || i % 2 === 0) return note;
+    const description = note.description.slice();
+    // In NT_PRSTATUS, and in QEMU's note.
+    new DataView(description.buffer).setBigUint64(note.name === 'CORE' ? 264 : 56, rsp, true);
+    return { ...note, description };
+  });
+  return changed(change, { notes, staleCpus: new Map([[1, 'asked for long ago']]) });
+}
+
+test('registers that may be old are said to be, where they could still be those of the CPU', () => {
+  const stack = unwindCpu(aged(), 1);
+  assert.ok(stack);
+  assert.deepEqual(names(stack), PANIC);
+  assert.deepEqual([stack.start, stack.stale], ['notes', 'asked for long ago']);
+  assert.match(stack.problems.join(), /^registers may be old: asked for long ago/);
+  assert.equal(unwindCpu(aged(), 0)?.stale, undefined);
+});
+
+test('registers that may be old yield to those that the dying kernel saved', () => {
+  const stack = unwindCpu(aged(0xffff_8880_0000_1000n, saveRegisters), 1);
+  assert.ok(stack);
+  assert.deepEqual(names(stack), PANIC);
+  assert.deepEqual([stack.start, stack.stale], ['crash_notes', undefined]);
+});
+
+test('old registers on a stack that the CPU does not have are not taken: where it died its stack tells', () => {
+  const stack = unwindCpu(aged(0xffff_8880_0000_1000n), 1);
+  assert.ok(stack);
+  assert.equal(stack.start, 'scan');
+  assert.match(stack.stale ?? '', /^asked for long ago; they are not of what it was running/);
+  assert.deepEqual(names(stack), PANIC.slice(PANIC.indexOf(names(stack)[0] ?? '')));
 });
 
 test('a CPU that was stopped by an interrupt: off the IRQ stack to what it interrupted', () => {
@@ -229,26 +276,7 @@ test('without the CPUs notes: from where the kernel is known to have stayed, all
 });
 
 test('what the dying kernel saved stands in for notes that are not there', () => {
-  const regs = stacksOf(view).cpu(1).registers;
-  assert.ok(regs);
-  const bare = changed(
-    (memory, at) => {
-      const note = view.perCpu(view.memory.pointer(view.address('crash_notes')), 1);
-      const header = new Uint8Array(20);
-      const fields = new DataView(header.buffer);
-      fields.setUint32(0, 5, true);
-      fields.setUint32(4, 336, true);
-      fields.setUint32(8, 1, true);
-      memory.write(at(note), header);
-      const order = 'r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs rflags rsp ss'.split(
-        ' ',
-      );
-      order.forEach((name, index) => {
-        memory.write(at(note + 132n + BigInt(index * 8)), u64(regs.get(name) ?? 0n));
-      });
-    },
-    { notes: [] },
-  );
+  const bare = changed(saveRegisters, { notes: [] });
   const stack = new Stacks(bare).unwindTask(INIT);
   assert.equal(stack.start, 'crash_notes');
   assert.deepEqual(names(stack), PANIC);

@@ -21,6 +21,8 @@ export interface TaskStack extends Stack {
   readonly cpu: number | undefined;
   /** Where the walk began: the switch away from the task, or registers; `scan` where neither is to be had. */
   readonly start: 'switch' | 'notes' | 'crash_notes' | 'scan';
+  /** Why the registers of its CPU may be older than it, in words; undefined: they are not. */
+  readonly stale?: string | undefined;
 }
 
 /** A stack pointer outside every stack that is known: as much is looked at as a stack may have. */
@@ -91,12 +93,15 @@ export class Stacks {
     const state = cpu === undefined ? undefined : this.cpu(cpu);
     const own = taskRegion(struct, this.size);
     const regions = [...(own === undefined ? [] : [own]), ...(cpu === undefined ? [] : cpuRegions(this.view, cpu))];
-    const common = { task: struct.address, cpu };
+    const stale = state?.stale;
+    const common = { task: struct.address, cpu, stale };
     if (state?.registers !== undefined && state.source !== undefined) {
       const position = fromRegisters(state.registers);
       const known = isUserMode(state.registers) || regionOf(regions, position.sp) !== undefined;
       if (!known) regions.push(unknownRegion(position.sp));
-      return { ...common, start: state.source, ...unwind(this.context(struct, regions), position) };
+      const found = unwind(this.context(struct, regions), position);
+      if (stale === undefined || found.end !== 'lost')
+        return { ...common, start: state.source, ...withDoubt(found, stale) };
     }
     const context = this.context(struct, regions);
     if (own === undefined) return { ...common, start: 'switch', frames: [], end: 'bottom', problems: [] };
@@ -108,7 +113,9 @@ export class Stacks {
         return { ...common, start: 'switch', frames: [], end: 'lost', problems: [error.message] };
       }
     }
-    return { ...common, start: 'scan', ...this.fromScan(context) };
+    const found = this.fromScan(context);
+    if (stale === undefined || found.frames.length > 0) return { ...common, start: 'scan', ...withDoubt(found, stale) };
+    return { ...common, start: 'switch', ...withDoubt(this.fromLastSwitch(context, struct), stale) };
   }
 
   /** The stack that a task has for its work in the kernel; undefined when it has none any more. */
@@ -155,6 +162,19 @@ export class Stacks {
     return { ip, sp: slot + 8n, bp: frame.big('bp'), signal, registers, slot, guessed: false, doubtful: false };
   }
 
+  /**
+   * Of a task that ran, with nothing to tell where: from where it was switched away from before. What lies further out,
+   * as an idle CPU's loop, is as it was, unless the task has returned from there since.
+   */
+  private fromLastSwitch(context: UnwindContext, task: Struct): Stack {
+    try {
+      return unwind(context, { ...this.fromSwitch(task), guessed: true, doubtful: true });
+    } catch (error) {
+      if (!isExhumeError(error)) throw error;
+      return { frames: [], end: 'lost', problems: [error.message] };
+    }
+  }
+
   /** Without registers: from the innermost place where a CPU that dies or is stopped is known to stay, else nothing. */
   private fromScan(context: UnwindContext): Stack {
     const problem = 'there are no registers of the CPU that was running it';
@@ -175,6 +195,11 @@ export class Stacks {
     const names = [this.text.at(address - 1n), target === undefined ? undefined : this.text.at(target)];
     return names.some((hit) => hit !== undefined && LAST_CALLS.has(hit.symbol.name));
   }
+}
+
+/** A stack, with the word that its registers may be old first among its problems. */
+function withDoubt(stack: Stack, stale: string | undefined): Stack {
+  return stale === undefined ? stack : { ...stack, problems: [`registers may be old: ${stale}`, ...stack.problems] };
 }
 
 function fromRegisters(registers: RegisterSet): Position {

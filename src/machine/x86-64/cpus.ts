@@ -60,7 +60,10 @@ export function readCpus(container: Container): CpuNotes {
   const count = Math.max(prstatus.length, qemu.length);
   const standard = prstatus.map((note, i) => attempt(damage, i, () => readPrstatus(note, structures)));
   const extended = qemu.map((note, i) => attempt(damage, i, () => readQemu(note, i, structures, damage)));
-  const cpus = Array.from({ length: count }, (_, index) => cpuOf(index, standard[index], extended[index]));
+  const cpus = Array.from({ length: count }, (_, index) => ({
+    ...cpuOf(index, standard[index], extended[index]),
+    stale: container.staleCpus?.get(index),
+  }));
   return { cpus, structures, damage };
 }
 

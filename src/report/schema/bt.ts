@@ -85,6 +85,10 @@ export const StackSchema = Type.Object(
           'dying kernel saved; nothing better than what lies on the stack',
       },
     ),
+    stale: nullable(
+      Type.String(),
+      'Why the registers that it was followed from may be older than it; null: they are not',
+    ),
     end: Type.Union([Type.Literal('user'), Type.Literal('bottom'), Type.Literal('lost')], {
       description:
         'user: it came from user mode. bottom: the first frame of a kernel thread. lost: it could not be followed so far. Without frames, bottom is a task that has ended and given its stack back',

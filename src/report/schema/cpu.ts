@@ -38,6 +38,7 @@ export const CpuSchema = Type.Object(
     control: Type.Array(RegisterSchema, { description: "Control registers; QEMU's notes only" }),
     segments: Type.Array(SegmentSchema, { description: "Segment and descriptor-table registers; QEMU's notes only" }),
     sources: Type.Array(Type.String(), { description: 'The notes that it was read from' }),
+    stale: nullable(Type.String(), 'Why its registers may be older than the memory; null: they are not'),
   },
   { description: 'One CPU as the notes show it' },
 );

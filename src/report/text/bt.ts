@@ -18,6 +18,7 @@ export function* btText(
   for (const [index, stack] of stacks.entries()) {
     if (index > 0) yield '';
     yield heading(page, stack);
+    if (stack.stale !== null) yield page.paint.yellow(`    (registers may be old: ${printable(stack.stale)})`);
     if (stack.raw !== null) {
       yield* wordLines(stack.raw, { symbols: true, caches: options.symbols ?? false }, '');
       continue;
