@@ -41,6 +41,11 @@ export function hex(value: number | bigint): string {
   return value < 0 ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;
 }
 
+/** Two hexadecimal digits a byte, in their order; `between` stands between them. */
+export function hexBytes(bytes: Uint8Array, between = ''): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(between);
+}
+
 /** Sixteen hexadecimal digits without prefix, as crash prints addresses. */
 export function hex16(value: number | bigint): string {
   return BigInt.asUintN(64, BigInt(value)).toString(16).padStart(16, '0');

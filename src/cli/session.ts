@@ -1,4 +1,5 @@
 import type { OutputConfiguration } from 'commander';
+import { hex } from '../bytes/address.js';
 import { type Damage, ExhumeError, messageOf } from '../bytes/errors.js';
 import type { ErrorReport } from '../report/schema/error.js';
 import type { Subject } from '../report/subject.js';
@@ -171,9 +172,7 @@ function errorReport(error: unknown): ErrorReport {
     return { schema: 'exhume-error/1', error: { code: null, message, hint: null, data: {} } };
   }
   const { hint, ...data } = error.data;
-  const plain = JSON.parse(
-    JSON.stringify(data, (_, value) => (typeof value === 'bigint' ? `0x${value.toString(16)}` : value)),
-  );
+  const plain = JSON.parse(JSON.stringify(data, (_, value) => (typeof value === 'bigint' ? hex(value) : value)));
   return {
     schema: 'exhume-error/1',
     error: { code: error.code, message: error.message, hint: hint ?? null, data: plain },

@@ -1,3 +1,4 @@
+import { hex } from '../bytes/address.js';
 import { ExhumeError } from '../bytes/errors.js';
 
 /** The memory of a running guest, as a device sees it. Addresses are guest physical, in bytes. */
@@ -10,6 +11,6 @@ export interface GuestMemory {
 
 /** What a guest is told that names memory which is not there, or not for this. */
 export function noMemory(address: number, length: number, access: 'read' | 'write'): ExhumeError {
-  const message = `the guest has no memory to ${access} at 0x${address.toString(16)}, ${length} bytes`;
+  const message = `the guest has no memory to ${access} at ${hex(address)}, ${length} bytes`;
   return new ExhumeError('EXH_DEVICE_MEMORY', message, { address });
 }

@@ -1,7 +1,8 @@
+import { hexBytes } from '../bytes/address.js';
 import { bytesOf } from '../bytes/search.js';
 import { viewOf } from '../bytes/struct-table.js';
 import type { Note } from './container.js';
-import type { DamageLog } from './damage-log.js';
+import { DamageLog } from './damage-log.js';
 import type { WrittenNote } from './description.js';
 
 /** n_namesz, n_descsz, n_type: three 32-bit words in the file's byte order, alike in 32- and 64-bit files. */
@@ -9,6 +10,10 @@ const HEADER_SIZE = 12;
 /** A kernel's notes are some kilobytes, QEMU's 800 bytes for each CPU: more than this many are not notes. */
 const MAX_NOTES = 100_000;
 const MAX_NAME = 256;
+
+const NT_GNU_BUILD_ID = 3;
+/** Linkers make 16 or 20 bytes. */
+const LONGEST_BUILD_ID = 64;
 
 const decoder = new TextDecoder('latin1');
 
@@ -59,6 +64,13 @@ export function parseNotes(bytes: Uint8Array, base: number, littleEndian: boolea
     damage.add('EXH_BAD_NOTE', 'notes', `${bytes.length - at} bytes after the last note, at ${base + at}, are no note`);
   }
   return notes;
+}
+
+/** The GNU build id among notes, in hexadecimal digits; undefined without one. */
+export function buildIdOf(bytes: Uint8Array, littleEndian: boolean): string | undefined {
+  const notes = parseNotes(bytes, 0, littleEndian, new DamageLog());
+  const id = notes.find(({ name, type }) => name === 'GNU' && type === NT_GNU_BUILD_ID)?.description;
+  return id === undefined || id.length > LONGEST_BUILD_ID ? undefined : hexBytes(id);
 }
 
 /** The text of the VMCOREINFO note, if there is one; the last one, should there be several. */

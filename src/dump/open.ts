@@ -1,3 +1,4 @@
+import { hexBytes } from '../bytes/address.js';
 import { type ByteSource, readUpTo } from '../bytes/byte-source.js';
 import { type Damage, ExhumeError, isExhumeError } from '../bytes/errors.js';
 import type { Decoders } from '../codecs/codec.js';
@@ -158,7 +159,7 @@ export function liveNotNamed(name: string): ExhumeError {
 
 function notADump(source: ByteSource, head: Uint8Array): ExhumeError {
   const first = head.subarray(0, 16);
-  const hexadecimal = Array.from(first, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
+  const hexadecimal = hexBytes(first, ' ');
   const printable = Array.from(first, (byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.')).join(
     '',
   );

@@ -70,7 +70,7 @@ export interface Refusal {
 export type GuestOrigin = 'kvm structures' | 'control structures' | 'QEMU process';
 
 /** What became of a guest's pages, in numbers of them. */
-export interface MemorySurvey {
+export interface Occupancy {
   readonly described: number;
   /** They can be read; those never touched and those in swap are counted, too. */
   readonly present: number;
@@ -80,6 +80,10 @@ export interface MemorySurvey {
   readonly swapped: number;
   readonly excluded: number;
   readonly lost: number;
+}
+
+/** The same, and whether two ways to find them agree. */
+export interface MemorySurvey extends Occupancy {
   /** The nested page table, that the processor walked, against the memory slots; undefined where there is none. */
   readonly nested: NestedComparison | undefined;
 }

@@ -1,7 +1,7 @@
 import type { VirtualAddress } from '../bytes/address.js';
 import { type Damage, damageOf, isExhumeError } from '../bytes/errors.js';
-import { viewOf } from '../bytes/struct-table.js';
 import type { UtsName } from '../dump/description.js';
+import { buildIdOf } from '../dump/notes.js';
 import type { VirtualMemory } from '../machine/virtual-memory.js';
 import type { Layouts } from './layouts.js';
 import type { SymbolTable } from './symbols.js';
@@ -33,7 +33,6 @@ const UTS_LENGTH = 65n;
 /** COMMAND_LINE_SIZE is 2048 on x86-64; other architectures have up to 4096. */
 const LONGEST_COMMAND_LINE = 4096;
 const LONGEST_BANNER = 1024;
-const NT_GNU_BUILD_ID = 3;
 
 /** Reads them all; what cannot be read is undefined, and told as damage. */
 export function readIdentity(source: KernelSource, damage: Damage[]): KernelIdentity {
@@ -103,23 +102,7 @@ function readBuildId({ memory, symbols }: KernelSource): string | undefined {
   const start = symbols.address('__start_notes');
   const stop = symbols.address('__stop_notes');
   if (start === undefined || stop === undefined || stop <= start || stop - start > 65536n) return undefined;
-  const notes = memory.bytes(start, Number(stop - start));
-  const view = viewOf(notes);
-  for (let at = 0; at + 12 <= notes.length; ) {
-    const nameSize = view.getUint32(at, memory.littleEndian);
-    const size = view.getUint32(at + 4, memory.littleEndian);
-    const name = at + 12;
-    const description = name + ((nameSize + 3) & ~3);
-    if (description + size > notes.length) return undefined;
-    const isGnu = nameSize === 4 && String.fromCharCode(...notes.subarray(name, name + 3)) === 'GNU';
-    if (isGnu && view.getUint32(at + 8, memory.littleEndian) === NT_GNU_BUILD_ID) {
-      return [...notes.subarray(description, description + size)]
-        .map((byte) => byte.toString(16).padStart(2, '0'))
-        .join('');
-    }
-    at = description + ((size + 3) & ~3);
-  }
-  return undefined;
+  return buildIdOf(memory.bytes(start, Number(stop - start)), memory.littleEndian);
 }
 
 /**

@@ -1,5 +1,6 @@
-import { type VirtualAddress, virtualAddress } from '../bytes/address.js';
+import { hexBytes, type VirtualAddress, virtualAddress } from '../bytes/address.js';
 import type { Damage } from '../bytes/errors.js';
+import { buildIdOf } from '../dump/notes.js';
 import { attempt, collect, collectEach } from './collect.js';
 import type { KernelView } from './kernel-view.js';
 import { listEntries } from './types/lists.js';
@@ -83,7 +84,7 @@ function detailsOf(view: KernelView, module: Struct, damage: Damage[]): ModuleDe
     usedBy: usesOf(view, module, 'source', damage),
     uses: usesOf(view, module, 'target', damage),
     taints: module.has('taints') ? taintLetters(module.big('taints')) : '',
-    buildId: attempt(damage, part, () => buildIdOf(view, module)),
+    buildId: attempt(damage, part, () => moduleBuildId(view, module)),
     sourceVersion: value('srcversion'),
     version: value('version'),
     parameters: value('args'),
@@ -144,10 +145,10 @@ function usesOf(view: KernelView, module: Struct, end: 'source' | 'target', dama
 }
 
 /** `module.build_id` where the kernel keeps one, else the module's notes as /sys/module/NAME/notes shows them. */
-function buildIdOf(view: KernelView, module: Struct): string | undefined {
+function moduleBuildId(view: KernelView, module: Struct): string | undefined {
   if (module.has('build_id')) {
     const bytes = module.bytes('build_id');
-    if (bytes.some((byte) => byte !== 0)) return hexadecimal(bytes);
+    if (bytes.some((byte) => byte !== 0)) return hexBytes(bytes);
   }
   const attributes = module.has('notes_attrs') ? module.follow('notes_attrs') : undefined;
   const field = attributes?.type.field('attrs');
@@ -157,7 +158,8 @@ function buildIdOf(view: KernelView, module: Struct): string | undefined {
   for (let index = 0; index < count; index++) {
     const at = attributes.address + BigInt(field.offset + index * type.size);
     const attribute = view.struct('bin_attribute', at);
-    const id = buildIdIn(view, attribute.pointer('private'), Math.min(attribute.int('size'), LARGEST_NOTES));
+    const [notes, size] = [attribute.pointer('private'), Math.min(attribute.int('size'), LARGEST_NOTES)];
+    const id = notes === 0n ? undefined : buildIdOf(view.memory.bytes(notes, size), view.memory.littleEndian);
     if (id !== undefined) return id;
   }
   return undefined;
@@ -178,33 +180,4 @@ export function attributeCount(attributes: Struct, member: string, most: number)
   let count = 0;
   while (list !== 0n && count < most && attributes.memory.pointer(list + BigInt(count * 8)) !== 0n) count++;
   return count;
-}
-
-const NT_GNU_BUILD_ID = 3;
-
-/** ELF notes: name size, descriptor size, type, then both padded to words. */
-function buildIdIn(view: KernelView, address: bigint, size: number): string | undefined {
-  if (address === 0n) return undefined;
-  for (let at = 0; at + 12 <= size; ) {
-    const nameSize = view.memory.u32(address + BigInt(at));
-    const descriptorSize = view.memory.u32(address + BigInt(at + 4));
-    const descriptor = at + 12 + padded(nameSize);
-    if (descriptor + descriptorSize > size) return undefined;
-    const isBuildId = view.memory.u32(address + BigInt(at + 8)) === NT_GNU_BUILD_ID;
-    if (isBuildId && descriptorSize <= 64 && view.memory.string(address + BigInt(at + 12), nameSize) === 'GNU') {
-      return hexadecimal(view.memory.bytes(address + BigInt(descriptor), descriptorSize));
-    }
-    at = descriptor + padded(descriptorSize);
-  }
-  return undefined;
-}
-
-function padded(size: number): number {
-  return Math.ceil(size / 4) * 4;
-}
-
-function hexadecimal(bytes: Uint8Array): string {
-  let digits = '';
-  for (const byte of bytes) digits += byte.toString(16).padStart(2, '0');
-  return digits;
 }

@@ -1,4 +1,4 @@
-import type { VirtualAddress } from '../bytes/address.js';
+import { hex, type VirtualAddress } from '../bytes/address.js';
 
 /** A kernel symbol. */
 export interface KernelSymbol {
@@ -50,5 +50,5 @@ export function symbolize(symbols: SymbolTable, address: bigint): string | undef
   const hit = symbols.at(address);
   if (hit === undefined) return undefined;
   const module = hit.symbol.module === undefined ? '' : ` [${hit.symbol.module}]`;
-  return `${hit.symbol.name}+0x${hit.offset.toString(16)}/0x${hit.size.toString(16)}${module}`;
+  return `${hit.symbol.name}+${hex(hit.offset)}/${hex(hit.size)}${module}`;
 }

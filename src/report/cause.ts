@@ -1,3 +1,4 @@
+import { hex } from '../bytes/address.js';
 import { type Frame, framesOfTrace, sourceName } from '../kernel/diagnosis/frame.js';
 import { recognizeStack } from '../kernel/diagnosis/recognition.js';
 import { GROUPING, type Signature, signatureOf } from '../kernel/diagnosis/signature.js';
@@ -213,7 +214,7 @@ function* registers({ machine, log, cpu }: Witnesses): Generator<CauseReport['ev
   if (found === BigInt(told))
     yield {
       source: 'registers',
-      text: `CR2 of CPU ${cpu} still holds the address, 0x${found.toString(16)}`,
+      text: `CR2 of CPU ${cpu} still holds the address, ${hex(found)}`,
       agrees: true,
     };
 }

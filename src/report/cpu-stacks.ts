@@ -65,7 +65,7 @@ export function stackReport({ frames, end, problems }: Stack): StackReport {
 
 function frameReport({ kind, address, symbol, stack, confidence }: StackFrame): FrameReport {
   const module = symbol?.symbol.module;
-  const where = symbol && `${symbol.symbol.name}+0x${symbol.offset.toString(16)}/0x${symbol.size.toString(16)}`;
+  const where = symbol && `${symbol.symbol.name}+${hex(symbol.offset)}/${hex(symbol.size)}`;
   return {
     kind,
     address: hex(address),

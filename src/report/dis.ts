@@ -1,10 +1,10 @@
-import { hex, type VirtualAddress, virtualAddress } from '../bytes/address.js';
+import { hex, hexBytes, type VirtualAddress, virtualAddress } from '../bytes/address.js';
 import { type Damage, damageOf as damageFrom, ExhumeError } from '../bytes/errors.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { parseAddress } from './address.js';
 import type { DisReport } from './schema/dis.js';
 import { requireKernel, type Subject } from './subject.js';
-import { damageOf, hexBytes } from './words.js';
+import { damageOf } from './words.js';
 
 /** An instruction as a disassembler tells it. */
 export interface DecodedInstruction {

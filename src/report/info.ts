@@ -1,4 +1,4 @@
-import { hex } from '../bytes/address.js';
+import { hex, hexBytes } from '../bytes/address.js';
 import type { Note } from '../dump/container.js';
 import { parseVmcoreinfo } from '../kernel/vmcoreinfo.js';
 import { isAbsence } from './absence.js';
@@ -7,7 +7,7 @@ import { fileReport } from './file.js';
 import { machineReport } from './machine.js';
 import type { InfoReport } from './schema/info.js';
 import type { Subject } from './subject.js';
-import { damageOf, evidenceOf, hexBytes, kernelSummaries, plainValue } from './words.js';
+import { damageOf, evidenceOf, kernelSummaries, plainValue } from './words.js';
 
 export interface InfoOptions {
   /** Sizes of the files together. */

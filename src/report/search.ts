@@ -1,4 +1,4 @@
-import { hex, type Pfn, physicalAddress, virtualAddress } from '../bytes/address.js';
+import { hex, hexBytes, type Pfn, physicalAddress, virtualAddress } from '../bytes/address.js';
 import { ExhumeError } from '../bytes/errors.js';
 import { bytesOf } from '../bytes/search.js';
 import type { PhysicalMemory } from '../dump/memory.js';
@@ -159,11 +159,7 @@ function* piecesOf(memory: PhysicalMemory, { physical, size }: Stretch): Generat
 function shown(memory: PhysicalMemory, address: number, unit: SearchOptions['unit']): string {
   const bytes = new Uint8Array(unit === 'text' ? SHOWN_TEXT : unit / 8);
   memory.tryRead(physicalAddress(address), bytes);
-  if (unit !== 'text')
-    return [...bytes]
-      .reverse()
-      .map((byte) => byte.toString(16).padStart(2, '0'))
-      .join('');
+  if (unit !== 'text') return hexBytes(bytes.reverse());
   const end = bytes.findIndex((byte) => byte < 0x20 || byte >= 0x7f);
   return String.fromCharCode(...bytes.subarray(0, end < 0 ? bytes.length : end));
 }

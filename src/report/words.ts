@@ -1,4 +1,4 @@
-import { hex } from '../bytes/address.js';
+import { hex, hexBytes } from '../bytes/address.js';
 import type { Damage } from '../bytes/errors.js';
 import type { FieldValue } from '../bytes/struct-table.js';
 import type { Evidence, Kernel } from '../kernel/kernel.js';
@@ -22,13 +22,6 @@ export function plainValue(value: FieldValue): string | number | (string | numbe
 
 function hexOfField(value: number | bigint): string {
   return typeof value === 'bigint' ? hex(value) : '2^53 or more';
-}
-
-/** Two digits a byte, without spaces. */
-export function hexBytes(bytes: Uint8Array): string {
-  let digits = '';
-  for (const byte of bytes) digits += byte.toString(16).padStart(2, '0');
-  return digits;
 }
 
 export function damageReport({ code, part, message }: Damage): DamageReport {

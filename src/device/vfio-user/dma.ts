@@ -1,3 +1,4 @@
+import { hex } from '../../bytes/address.js';
 import { ExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import type { Message } from './message.js';
@@ -101,6 +102,6 @@ function addressOf(message: Message): number {
 }
 
 function refused(address: number, why: string): ExhumeError {
-  const message = `the machine did not move memory at 0x${address.toString(16)}: ${why}`;
+  const message = `the machine did not move memory at ${hex(address)}: ${why}`;
   return new ExhumeError('EXH_DEVICE_MEMORY', message, { address });
 }

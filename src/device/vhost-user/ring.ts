@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs';
+import { hex } from '../../bytes/address.js';
 import { ExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import { Lease } from '../lease.js';
@@ -192,6 +193,6 @@ function guestAddress(memory: VhostMemory, userAddress: number, length: number):
   const address = memory.guestAddress(userAddress);
   const end = memory.guestAddress(userAddress + length - 1);
   if (address !== undefined && end === address + length - 1) return address;
-  const where = `0x${userAddress.toString(16)}`;
+  const where = hex(userAddress);
   throw new ExhumeError('EXH_DEVICE_MEMORY', `vhost-user: no ring of ${length} bytes can be at ${where}`, {});
 }

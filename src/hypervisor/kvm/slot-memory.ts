@@ -9,6 +9,7 @@ import {
   type PhysicalRange,
   PRESENT,
 } from '../../dump/memory.js';
+import type { Occupancy } from '../guest.js';
 import { CHUNK_PAGES, isSwapped, PAGE, type ProcessPages, swapPlace } from './process-pages.js';
 
 const PAGE_BYTES = 4096;
@@ -28,19 +29,6 @@ export interface SlotRange {
 /** Pages that are in the host's swap. */
 export interface SwapReader {
   read(type: number, offset: number): Uint8Array | MissingState;
-}
-
-/** How a guest's pages are kept, by their numbers. */
-export interface Occupancy {
-  readonly described: number;
-  /** In the host's memory and in its dump. */
-  readonly present: number;
-  /** Never touched, or given back: zeros. Counted as present, too. */
-  readonly untouched: number;
-  /** In swap, and read from there; counted as present, too. */
-  readonly swapped: number;
-  readonly excluded: number;
-  readonly lost: number;
 }
 
 const EXCLUDED = PAGE_STATES.indexOf('excluded');

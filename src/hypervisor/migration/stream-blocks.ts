@@ -1,3 +1,4 @@
+import { hex } from '../../bytes/address.js';
 import { ExhumeError } from '../../bytes/errors.js';
 import type { StreamReader } from './stream-reader.js';
 
@@ -91,7 +92,7 @@ export class RamSections {
       if ((flags & FLAG.end) !== 0) return;
       if ((flags & (FLAG.zero | FLAG.page | FLAG.compressed | FLAG.xbzrle)) === 0) {
         if (flags === FLAG.flush) continue;
-        throw this.broken(reader, `a record with flags 0x${flags.toString(16)}`);
+        throw this.broken(reader, `a record with flags ${hex(flags)}`);
       }
       this.readPage(reader, flags, address);
     }

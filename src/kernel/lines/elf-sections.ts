@@ -2,9 +2,8 @@ import { type ByteSource, MemorySource, readExactly, readUpTo, SliceSource } fro
 import { ExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import type { Decoders } from '../../codecs/codec.js';
-import { DamageLog } from '../../dump/damage-log.js';
 import { ELF32_SECTION_HEADER, ELF64_SECTION_HEADER, isElf, readElfHeader } from '../../dump/elf-header.js';
-import { parseNotes } from '../../dump/notes.js';
+import { buildIdOf } from '../../dump/notes.js';
 
 /** System V ABI; include/uapi/linux/elf.h. */
 export const ET_REL = 1;
@@ -14,7 +13,6 @@ const SHT_NOBITS = 8;
 const SHF_COMPRESSED = 0x800n;
 const ELFCOMPRESS_ZLIB = 1;
 const ELFCOMPRESS_ZSTD = 2;
-const NT_GNU_BUILD_ID = 3;
 
 /** More than a module built with `-ffunction-sections` has. */
 const MOST_SECTIONS = 200_000;
@@ -107,10 +105,8 @@ export class ElfSections {
   get buildId(): string | undefined {
     for (const { type, offset, size } of this.sections) {
       if (type !== SHT_NOTE || size > LARGEST_NOTES) continue;
-      const bytes = readUpTo(this.source, offset, size);
-      const notes = parseNotes(bytes, offset, this.littleEndian, new DamageLog());
-      const id = notes.find((note) => note.type === NT_GNU_BUILD_ID && note.name === 'GNU')?.description;
-      if (id !== undefined) return Array.from(id, (byte) => byte.toString(16).padStart(2, '0')).join('');
+      const id = buildIdOf(readUpTo(this.source, offset, size), this.littleEndian);
+      if (id !== undefined) return id;
     }
     return undefined;
   }

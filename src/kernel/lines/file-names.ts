@@ -1,3 +1,4 @@
+import { hex } from '../../bytes/address.js';
 import type { ByteSource } from '../../bytes/byte-source.js';
 import { DwarfReader } from './dwarf-reader.js';
 import { stringAt } from './elf-sections.js';
@@ -131,7 +132,7 @@ function readForm(
       reader.skip(reader.uleb());
       return undefined;
     default:
-      throw bad(`form 0x${form.toString(16)} in the files of a line table`);
+      throw bad(`form ${hex(form)} in the files of a line table`);
   }
 }
 

@@ -1,4 +1,4 @@
-import { type VirtualAddress, virtualAddress } from '../../bytes/address.js';
+import { hex, type VirtualAddress, virtualAddress } from '../../bytes/address.js';
 import { type Damage, ExhumeError } from '../../bytes/errors.js';
 import { attempt, collectEach } from '../collect.js';
 import { deviceNumber } from '../filesystems/mounts.js';
@@ -38,7 +38,7 @@ const VM_MAYSHARE = 0x80n;
 
 /** The areas of an `mm_struct`, ascending: a maple tree since 6.1, a list before. */
 export function readMemoryAreas(view: KernelView, mm: Struct, damage: Damage[]): MemoryArea[] {
-  const part = `memory areas of mm 0x${mm.address.toString(16)}`;
+  const part = `memory areas of mm ${hex(mm.address)}`;
   const names = new AreaNames(view, mm);
   const type = view.types.requireStruct('vm_area_struct');
   const addresses = attempt(damage, part, () => areaAddresses(view, mm)) ?? [];

@@ -1,4 +1,4 @@
-import type { VirtualAddress } from '../../bytes/address.js';
+import { hexBytes, type VirtualAddress } from '../../bytes/address.js';
 import { type Damage, ExhumeError } from '../../bytes/errors.js';
 import { attempt, collectEach } from '../collect.js';
 import type { KernelView } from '../kernel-view.js';
@@ -89,7 +89,7 @@ function hardwareAddress(device: Struct): string | undefined {
   const length = Math.min(device.int('addr_len'), LONGEST_ADDRESS);
   const at = device.pointer('dev_addr');
   if (length === 0 || at === 0n) return undefined;
-  return Array.from(device.memory.bytes(at, length), (byte) => byte.toString(16).padStart(2, '0')).join(':');
+  return hexBytes(device.memory.bytes(at, length), ':');
 }
 
 /** `in_device.ifa_list`, chained by `ifa_next`; include/linux/inetdevice.h. */

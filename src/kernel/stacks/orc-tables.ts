@@ -1,3 +1,4 @@
+import { hexBytes } from '../../bytes/address.js';
 import { type Damage, damageOf, ExhumeError, isExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import type { KernelView } from '../kernel-view.js';
@@ -173,7 +174,7 @@ function headerHash(view: KernelView): string | undefined {
   const header = view.kernel.symbols.address('__start_orc_header');
   if (header === undefined) return undefined;
   try {
-    return [...view.memory.bytes(header, 20)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+    return hexBytes(view.memory.bytes(header, 20));
   } catch (error) {
     if (!isExhumeError(error)) throw error;
     return undefined;

@@ -1,3 +1,4 @@
+import { hex } from '../../bytes/address.js';
 import { isAbsence } from '../absence.js';
 import type { InfoReport } from '../schema/info.js';
 import { cpuBlock, cpuPlace, cpuTitle } from './cpu.js';
@@ -34,7 +35,7 @@ function* notes(page: Page, info: InfoReport): Generator<string> {
   yield* page.table([
     { cells: ['offset', 'bytes', 'owner', 'type', 'meaning'], paint: page.paint.dim },
     ...info.notes.map((note) => ({
-      cells: [`0x${note.offset.toString(16)}`, String(note.bytes), note.name, String(note.type), note.meaning ?? ''],
+      cells: [hex(note.offset), String(note.bytes), note.name, String(note.type), note.meaning ?? ''],
     })),
   ]);
 }
@@ -46,7 +47,7 @@ function* memory(page: Page, { memory: ranges, machine }: InfoReport): Generator
   yield* page.heading('Physical memory', isAbsence(machine) ? undefined : humanBytes(machine.memory.described));
   yield* page.table(
     ranges.slice(0, MOST_RANGES).map(({ start, end, bytes }) => ({
-      cells: [digits16(start), digits16(`0x${(BigInt(end) - 1n).toString(16)}`), humanBytes(bytes)],
+      cells: [digits16(start), digits16(hex(BigInt(end) - 1n)), humanBytes(bytes)],
     })),
   );
   if (ranges.length > MOST_RANGES) yield `  and ${counted(ranges.length - MOST_RANGES, 'more range')}: see --json`;
@@ -76,11 +77,11 @@ function* vmcoreinfo(page: Page, info: InfoReport): Generator<string> {
 
 function* structures(page: Page, info: InfoReport): Generator<string> {
   for (const { name, offset, bytes, fields } of info.structures ?? []) {
-    yield* page.heading(name, `at 0x${offset.toString(16)}, ${bytes} bytes`);
+    yield* page.heading(name, `at ${hex(offset)}, ${bytes} bytes`);
     yield* page.table(
       fields.map((field) => ({
         cells: [
-          `0x${field.offset.toString(16)}`,
+          hex(field.offset),
           String(field.bytes),
           field.type,
           field.name,
@@ -107,5 +108,5 @@ function shownValue(value: string | number | readonly (string | number)[]): stri
 }
 
 function decimalAndHex(value: number): string {
-  return value < 10 ? String(value) : `${value} (0x${value.toString(16)})`;
+  return value < 10 ? String(value) : `${value} (${hex(value)})`;
 }
