@@ -1,4 +1,4 @@
-import { unzlibSync } from 'fflate';
+import { inflateSync, unzlibSync } from 'fflate';
 import { messageOf } from '../bytes/errors.js';
 import { codecError, type Decoder } from './codec.js';
 
@@ -8,11 +8,23 @@ import { codecError, type Decoder } from './codec.js';
  */
 export const decodeZlib: Decoder = (compressed, into) => {
   if (compressed.length < 6) throw codecError('zlib', `${compressed.length} bytes are too few for a stream`);
+  inflateInto(into, (out) => unzlibSync(compressed, { out }));
+  const stored = checksumAtEnd(compressed);
+  const computed = adler32(into);
+  if (stored !== computed) throw codecError('zlib', 'wrong checksum', { expected: stored, found: computed });
+};
+
+/** A deflate stream by itself (RFC 1951), with neither header nor checksum: `deflate` of zram. */
+export const decodeDeflate: Decoder = (compressed, into) => {
+  inflateInto(into, (out) => inflateSync(compressed, { out }));
+};
+
+function inflateInto(into: Uint8Array, inflate: (out: Uint8Array) => Uint8Array): void {
   // One byte more than expected, so that too long an answer shows; fflate drops what does not fit.
   const output = new Uint8Array(into.length + 1);
   let made: number;
   try {
-    made = unzlibSync(compressed, { out: output }).length;
+    made = inflate(output).length;
   } catch (error) {
     throw codecError('zlib', messageOf(error));
   }
@@ -21,10 +33,7 @@ export const decodeZlib: Decoder = (compressed, into) => {
     throw codecError('zlib', `${found} bytes instead of ${into.length}`, { expected: into.length, found });
   }
   into.set(output.subarray(0, into.length));
-  const stored = checksumAtEnd(compressed);
-  const computed = adler32(into);
-  if (stored !== computed) throw codecError('zlib', 'wrong checksum', { expected: stored, found: computed });
-};
+}
 
 /**
  * A zlib stream of unknown length, decompressed into the start of `room`, which it does not outgrow: what does not fit is

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
+import { deflateRawSync } from 'node:zlib';
 import { ExhumeError } from '../bytes/errors.js';
 import { Random } from '../testing/random.js';
 import { decodeLz4 } from './lz4.js';
 import { decodeLzoRle } from './lzo1x.js';
+import { decodeDeflate } from './zlib.js';
 
 /** A page of a program as the zram of a 6.1 kernel had it, and the hash of that page in the program's file. */
 const RLE = Buffer.from(
@@ -56,7 +58,17 @@ describe("zram's ways to compress", () => {
     for (const length of [64, 66]) assert.throws(() => decodeLz4(LZ4, new Uint8Array(length)), ExhumeError);
   });
 
+  it('deflate: a stream without header and checksum', () => {
+    const text = new TextEncoder().encode('abc'.repeat(20));
+    const stream = deflateRawSync(text, { windowBits: 11 });
+    const page = new Uint8Array(text.length);
+    decodeDeflate(stream, page);
+    assert.deepEqual(page, text);
+    for (const length of [59, 61]) assert.throws(() => decodeDeflate(stream, new Uint8Array(length)), ExhumeError);
+  });
+
   it('survive broken data', () => {
+    fuzz(decodeDeflate, deflateRawSync(RLE), RLE.length);
     fuzz(decodeLzoRle, RLE, 4096);
     fuzz(decodeLz4, LZ4, 65);
   });

@@ -2,6 +2,7 @@ import { ExhumeError } from '../../bytes/errors.js';
 import type { Decoders } from '../../codecs/codec.js';
 import { decodeLz4 } from '../../codecs/lz4.js';
 import { decodeLzoRle } from '../../codecs/lzo1x.js';
+import { decodeDeflate } from '../../codecs/zlib.js';
 import type { KernelView } from '../kernel-view.js';
 import { noLayout } from '../types/kernel-types.js';
 import { Struct } from '../types/struct.js';
@@ -74,6 +75,9 @@ export class Zram {
       case 'lz4':
       case 'lz4hc':
         decodeLz4(bytes, into);
+        return;
+      case 'deflate':
+        decodeDeflate(bytes, into);
         return;
       case 'zstd':
         this.decoders.zstd(bytes, into);
