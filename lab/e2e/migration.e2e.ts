@@ -18,7 +18,7 @@ import { timed } from './support.js';
 for (const streams of STREAMS) {
   const path = (name: string): string => join(sceneDirectory(streams.name), name);
   const text = (name: string): string => readFileSync(path(name), 'latin1');
-  for (const kind of [...streams.kinds, 'libvirt.save']) {
+  for (const kind of [...streams.kinds, 'libvirt.save', 'savevm.qcow2']) {
     // The running guest went on after its snapshot; all others are made from that.
     const moment = kind === 'stream' ? 'dump' : 'savevm';
 

@@ -35,7 +35,7 @@ export interface OpenSources {
   readonly opening: Opening;
 }
 
-type Opening = Pick<OpenOptions, 'format' | 'ranges'>;
+type Opening = Pick<OpenOptions, 'format' | 'ranges' | 'snapshot'>;
 
 /** Opens a dump from files. Throws when they are none. */
 export function openSources(files: readonly string[], options: SharedOptions): OpenSources {
@@ -50,11 +50,12 @@ export function openSources(files: readonly string[], options: SharedOptions): O
 }
 
 /** What the options say of how a file is to be opened. Throws EXH_USAGE. */
-export function openingOf({ ranges: map, rawMemory }: SharedOptions): Opening {
+export function openingOf({ ranges: map, rawMemory, snapshot }: SharedOptions): Opening {
   const ranges = map === undefined ? undefined : parseRanges(map);
   return {
     ...(rawMemory || ranges !== undefined ? { format: 'raw' as const } : {}),
     ...(ranges === undefined ? {} : { ranges }),
+    ...(snapshot === undefined ? {} : { snapshot }),
   };
 }
 

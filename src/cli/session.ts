@@ -19,6 +19,7 @@ export interface SharedOptions {
   readonly part?: readonly string[];
   readonly rawMemory?: boolean;
   readonly ranges?: string;
+  readonly snapshot?: string;
 }
 
 /** The world outside, as far as the command line touches it. */

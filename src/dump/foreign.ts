@@ -72,7 +72,7 @@ const KNOWN: readonly Foreign[] = [
   ascii('LiME dump', 0, 'EMiL', RAW_PARTS),
   ascii('AVML dump', 0, 'AVML', 'use avml-convert to make a raw image of it: avml-convert --format raw FILE OUT'),
   ascii('Linux kernel image', 0x202, 'HdrS', 'name the memory dump instead: exhume needs no kernel image'),
-  binary('qcow2 disk image', 0, [0x51, 0x46, 0x49, 0xfb], 'it is a disk: take a dump with dump-guest-memory instead'),
+  binary('qcow2 disk image', 0, [0x51, 0x46, 0x49, 0xfb], DUMP_AGAIN),
   ascii('VMDK disk image', 0, 'KDMV', 'it is a disk: name the .vmss, .vmsn or .vmem file to be told more'),
   ascii('VHDX disk image', 0, 'vhdxfile', 'it is a disk, not memory'),
   unpack('zstd-compressed file', 0, [0x28, 0xb5, 0x2f, 0xfd], 'zstd -d FILE'),

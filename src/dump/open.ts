@@ -11,6 +11,7 @@ import { openElfCore } from './elf-core.js';
 import { isElf } from './elf-header.js';
 import { FlattenedSource, isFlattened } from './flattened.js';
 import { unreadable } from './foreign.js';
+import { isQcow2 } from './qcow2.js';
 import { looksLikeRawMemory, openRaw, type RawRange } from './raw.js';
 
 export interface OpenOptions {
@@ -24,6 +25,8 @@ export interface OpenOptions {
   readonly live?: boolean;
   /** Decoders to use instead of the portable ones. */
   readonly decoders?: Decoders;
+  /** Which snapshot of a qcow2 image, by its name or ID; without, the newest that has a machine in it. */
+  readonly snapshot?: string;
   /** Ways of opening what is no dump by itself, but has a machine in it; asked in turn where nothing else reads a file. */
   readonly openers?: readonly Opener[];
 }
@@ -31,7 +34,7 @@ export interface OpenOptions {
 /** Opens files that have a machine in them; undefined: they are none of its kind. Throws where they are, and cannot be read. */
 export type Opener = (
   sources: readonly ByteSource[],
-  options: { readonly cacheBytes: number; readonly decoders: Decoders },
+  options: { readonly cacheBytes: number; readonly decoders: Decoders; readonly snapshot?: string | undefined },
 ) => Container | undefined;
 
 const DEFAULT_CACHE = 32 * 1024 * 1024;
@@ -47,6 +50,9 @@ const HEAD = 64 * 1024;
 export function openDump(sources: readonly ByteSource[], options: OpenOptions = {}): Container {
   const [first, ...others] = sources;
   if (first === undefined) throw new ExhumeError('EXH_USAGE', 'no file to open');
+  if (options.snapshot !== undefined && !isQcow2(readUpTo(first, 0, HEAD))) {
+    throw new ExhumeError('EXH_USAGE', `${first.name} is no qcow2 image: it has no snapshots`, { file: first.name });
+  }
   const cacheBytes = options.cacheBytes ?? DEFAULT_CACHE;
   if (options.format === 'raw' || options.ranges !== undefined) {
     onlyOne(first, others, 'a raw memory image');
@@ -80,10 +86,10 @@ export function openDump(sources: readonly ByteSource[], options: OpenOptions = 
 
 function openOtherwise(
   sources: readonly ByteSource[],
-  { openers = [], cacheBytes, decoders = portableDecoders }: OpenOptions & { readonly cacheBytes: number },
+  { openers = [], cacheBytes, decoders = portableDecoders, snapshot }: OpenOptions & { readonly cacheBytes: number },
 ): Container | undefined {
   for (const open of openers) {
-    const container = open(sources, { cacheBytes, decoders });
+    const container = open(sources, { cacheBytes, decoders, snapshot });
     if (container !== undefined) return container;
   }
   return undefined;

@@ -20,6 +20,12 @@ export function addSharedOptions(program: Command): void {
         'how VMCSs are laid out, for guests: a file, or address and size as in /sys/kernel/vmcsinfo',
       ),
     )
+    .addOption(
+      new Option(
+        '--snapshot <snapshot>',
+        'which savevm snapshot of a qcow2 image, by name or ID (default: the newest)',
+      ),
+    )
     .addOption(new Option('-o, --output <file>', 'write the answer to a file, which is there whole or not at all'))
     .addOption(new Option('--color <when>', 'colours in text').choices(['auto', 'always', 'never']).default('auto'))
     .addOption(new Option('--part <file>', 'another file of a split dump; may be repeated').argParser(collect))

@@ -15,6 +15,8 @@ export interface SharedInput {
   readonly format?: 'raw';
   readonly ranges?: readonly RawRange[];
   readonly live?: boolean;
+  /** Of a qcow2 image: which one. */
+  readonly snapshot?: string;
   /** The dump is of this guest in it: a path, as `selectGuest` takes it. */
   readonly guest?: string;
   /** Notes that go with the dump, in the place of its own of the same name: they tell how a guest's CPUs are laid out. */

@@ -13,7 +13,7 @@ const CACHE_BYTES = 4 * 1024 * 1024;
 
 /** Opens a dump from files that are open in this process already. Throws as `openDump`. */
 export function openShared(input: SharedInput, cacheBytes = CACHE_BYTES): Container {
-  const { files, format, ranges, live, notes = [] } = input;
+  const { files, format, ranges, live, snapshot, notes = [] } = input;
   const sources = files.map(({ name, descriptor, special, extents }): ByteSource => {
     const file = FileSource.over(name, descriptor, special);
     return extents === undefined ? file : new PartialFile(file, extents);
@@ -25,6 +25,7 @@ export function openShared(input: SharedInput, cacheBytes = CACHE_BYTES): Contai
     ...(format !== undefined && { format }),
     ...(ranges !== undefined && { ranges }),
     ...(live !== undefined && { live }),
+    ...(snapshot !== undefined && { snapshot }),
   });
   return withNotes(dump, notes);
 }

@@ -6,6 +6,7 @@ import { MemorySource } from '../../bytes/byte-source.js';
 import { isExhumeError } from '../../bytes/errors.js';
 import type { Container } from '../../dump/container.js';
 import { openDump } from '../../dump/open.js';
+import { writeQcow2 } from '../../dump/testing/qcow2-writer.js';
 import { openMachine } from '../../machine/open.js';
 import { Random } from '../../testing/random.js';
 import { OPENERS } from '../openers.js';
@@ -36,8 +37,9 @@ const SPEC: StreamSpec = {
   ],
 };
 
-function open(bytes: Uint8Array): Container {
-  return openDump([new MemorySource(bytes, 'stream')], { openers: OPENERS });
+function open(bytes: Uint8Array, snapshot?: string): Container {
+  const which = snapshot === undefined ? {} : { snapshot };
+  return openDump([new MemorySource(bytes, 'stream')], { openers: OPENERS, ...which });
 }
 
 test('pages of a stream: as they came last, filled, compressed; what did not come is excluded', () => {
@@ -90,6 +92,30 @@ test('mapped RAM: pages at their places, zeros where the bitmap has none', () =>
   assert.deepEqual(memory.page(pfn(4)), new Uint8Array(PAGE));
   assert.deepEqual(memory.page(pfn(5)), page(13));
   assert.deepEqual(memory.page(pfn(FIRMWARE)), page(7));
+});
+
+test('a snapshot in a qcow2 image: the stream in it, and which one it is', () => {
+  const other = { id: '1', name: 'before', seconds: 5, state: writeStream({ ...SPEC, machine: 'pc-i440fx-7.2' }) };
+  const image = writeQcow2({
+    version: 3,
+    snapshots: [other, { id: '2', name: 'moment', seconds: 9, state: writeStream(SPEC) }],
+  });
+  const container = open(image);
+  assert.deepEqual(container.damage, []);
+  assert.equal(container.description, 'guest pc-q35-11.1 in snapshot moment in a qcow2 image');
+  assert.deepEqual(container.memory.page(pfn(5)), page(13));
+  assert.deepEqual(
+    container.facts
+      .filter(({ name }) => name === 'snapshot')
+      .map(({ value, note }) => [value, note?.includes('taken: the newest')]),
+    [
+      ['1 before', false],
+      ['2 moment', true],
+    ],
+  );
+  assert.equal(open(image, 'before').description, 'guest pc-i440fx-7.2 in snapshot before in a qcow2 image');
+  assert.throws(() => open(writeStream(SPEC), 'moment'), { code: 'EXH_USAGE', message: /is no qcow2 image/ });
+  assert.throws(() => open(writeQcow2({ version: 3, snapshots: [] })), { code: 'EXH_UNSUPPORTED_FORMAT' });
 });
 
 test("libvirt's saved state: its stream, the domain's name; one that is packed otherwise is refused with what to do", () => {

@@ -1,6 +1,6 @@
 import { readUpTo } from '../../bytes/byte-source.js';
 import { type Damage, ExhumeError } from '../../bytes/errors.js';
-import { bytesOf, find, matches } from '../../bytes/search.js';
+import { bytesOf, find } from '../../bytes/search.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import { CachedSource } from '../../dump/cached-source.js';
 import type { Container, HeaderFact } from '../../dump/container.js';
@@ -11,34 +11,27 @@ import { mappedPointers } from '../mapped-pointers.js';
 import { bestSplit, type LaidOut, mainMemory } from '../memory-layout.js';
 import { CPU_FIELDS, readCpuState } from './cpu-section.js';
 import { type Description, findDescription } from './description.js';
-import { gunzipped } from './gunzip.js';
-import { libvirtSave } from './libvirt.js';
-import { readSections, type Sections, STREAM_MAGIC } from './sections.js';
+import { readSections, type Sections } from './sections.js';
 import type { StreamBlock } from './stream-blocks.js';
+import { streamIn } from './stream-file.js';
 import { StreamMemory } from './stream-memory.js';
 
 /** Devices' states are some hundred kilobytes; what is longer is not read. */
 const MOST_STATE = 64 * 1024 * 1024;
 const MAX_CPUS = 8192;
 
-/** Opens QEMU's migration streams and saved states, alone or inside what libvirt's `save` and `dump` write. */
-export const openMigration: Opener = ([file, ...others], { cacheBytes, decoders }): Container | undefined => {
-  if (file === undefined) return undefined;
-  const saved = libvirtSave(file);
-  const inflated = saved?.gzip ? gunzipped(file, saved.streamAt) : undefined;
-  const source = inflated ?? file;
-  const begin = inflated === undefined ? (saved?.streamAt ?? 0) : 0;
-  if (!matches(readUpTo(source, begin, 4), 0, STREAM_MAGIC)) {
-    if (saved !== undefined) throw saved.unreadable(source);
-    return undefined;
-  }
+/** Opens QEMU's migration streams: alone, inside what libvirt's `save` and `dump` write, as snapshots in a qcow2 image. */
+export const openMigration: Opener = ([file, ...others], { cacheBytes, decoders, snapshot }): Container | undefined => {
+  const stream = file && streamIn(file, snapshot);
+  if (stream === undefined) return undefined;
+  const { source, begin } = stream;
   if (others.length > 0) {
-    throw new ExhumeError('EXH_USAGE', `${source.name} is a migration stream: it cannot be opened with other files`, {
+    throw new ExhumeError('EXH_USAGE', `${source.name} is ${stream.what}: it cannot be opened with other files`, {
       file: source.name,
     });
   }
   const sections = readSections(source, begin);
-  const damage: Damage[] = [...sections.damage];
+  const damage: Damage[] = [...stream.damage, ...sections.damage];
   const state = readUpTo(source, sections.devicesAt, MOST_STATE);
   const description = findDescription(state);
   const cpus = readCpus(state, description, sections.devicesAt);
@@ -60,19 +53,18 @@ export const openMigration: Opener = ([file, ...others], { cacheBytes, decoders 
       'the machine has several blocks of memory, and the stream does not say where: taken one behind the other';
     damage.push({ code: 'EXH_BAD_STRUCTURE', part: 'memory', message });
   }
-  const what = saved === undefined ? 'a migration stream of QEMU' : "libvirt's saved state";
   const container = guestContainer(
     {
-      name: saved?.name ?? sections.machine ?? 'guest',
+      name: stream.name ?? sections.machine ?? 'guest',
       how: 'QEMU process',
       cpus,
       memory: build(layout),
       evidence: [],
       damage,
     },
-    { description: what, files: [source.name], incomplete: sections.cut },
+    { description: stream.what, files: [source.name], incomplete: sections.cut },
   );
-  return { ...container, facts: [...factsOf(sections, description, how), ...container.facts] };
+  return { ...container, facts: [...stream.facts, ...factsOf(sections, description, how), ...container.facts] };
 };
 
 const SECTION_FULL = 4;

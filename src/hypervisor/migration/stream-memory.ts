@@ -51,7 +51,7 @@ export class StreamMemory extends PhysicalMemory {
       const bytes = this.source.view(at, PAGE);
       return bytes.length === PAGE ? bytes : 'lost';
     } catch (error) {
-      if (isExhumeError(error, 'EXH_IO', 'EXH_CODEC')) return 'lost';
+      if (isExhumeError(error, 'EXH_IO', 'EXH_CODEC', 'EXH_BAD_STRUCTURE')) return 'lost';
       throw error;
     }
   }
