@@ -4,22 +4,36 @@
  */
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import type { Container } from '../../src/dump/container.js';
 import { openDumpFiles } from '../../src/dump/node.js';
 import { findControlGuests } from '../../src/hypervisor/control/find.js';
 import { BOCHS_2_7 } from '../../src/hypervisor/control/layouts/bochs.js';
 import { NestedMemory } from '../../src/hypervisor/control/nested-memory.js';
 import { scanForControl } from '../../src/hypervisor/control/scan.js';
-import { solveLayout } from '../../src/hypervisor/control/solver.js';
+import { solveVmcs } from '../../src/hypervisor/control/solver.js';
 import { chooseLayout } from '../../src/hypervisor/control/vmcs-consistency.js';
+import { fieldEncoded } from '../../src/hypervisor/control/vmcs-fields.js';
+import type { VmcsLayout } from '../../src/hypervisor/control/vmcs-layout.js';
 import { vmcsinfoAt } from '../../src/hypervisor/control/vmcsinfo.js';
+import { findGuests } from '../../src/hypervisor/find.js';
+import type { GuestCpu } from '../../src/hypervisor/guest.js';
+import { solveLayout } from '../../src/hypervisor/solve.js';
+import { openKernels, selectKernel } from '../../src/kernel/open.js';
+import { openMachine } from '../../src/machine/open.js';
 import { buildGuests, guestsOf } from '../../src/report/guests.js';
 import { buildReport } from '../../src/report/report.js';
+import type { RegsReport } from '../../src/report/schema/cpu.js';
+import type { GuestsReport } from '../../src/report/schema/guests.js';
 import { openSubject } from '../../src/report/subject.js';
+import { PatchedMemory } from '../../src/testing/patched-memory.js';
 import { sceneDirectory } from '../directories.js';
-import { GUEST_PREFIX, INTEL_SCENE } from './names.js';
+import { EXHUME } from '../exhume.js';
+import { run } from '../shell.js';
+import { GUEST_CPUS, GUEST_PREFIX, INTEL_SCENE } from './names.js';
 
 const directory = sceneDirectory(INTEL_SCENE);
 const file = join(directory, 'host.raw');
@@ -64,23 +78,145 @@ describe('the module on a processor with VMX', () => {
   });
 });
 
-describe('the VMCS in memory', () => {
-  it('is one, and has the layout of Bochs 2.7 with and without the note', () => {
-    assert.equal(scan.found.length, 1);
-    const [{ bytes }] = scan.found as [(typeof scan.found)[number]];
-    assert.equal(chooseLayout(bytes)?.fit.layout, BOCHS_2_7);
-    assert.deepEqual(chooseLayout(bytes)?.fit.broken, []);
+const machine = openMachine(container);
+const kernel = selectKernel(openKernels(machine));
+/** One for each of the guest's CPUs. */
+const pages = scan.found.map(({ bytes }) => bytes);
+
+/** Asserts that a layout has fields where Bochs' own source has them. */
+function assertBochs(layout: VmcsLayout | undefined, fields: number): void {
+  const offsets = layout?.offsets ?? new Map<number, number>();
+  for (const [encoding, offset] of offsets) {
+    assert.equal(offset, BOCHS_2_7.offsets.get(encoding), fieldEncoded(encoding)?.name);
+  }
+  assert.ok(offsets.size >= fields, `${offsets.size} fields`);
+}
+
+describe('the VMCSs in memory', () => {
+  it('are one for each CPU, and have the layout of Bochs 2.7 with and without the note', () => {
+    assert.equal(pages.length, GUEST_CPUS);
+    for (const page of pages) {
+      assert.equal(chooseLayout(page)?.fit.layout, BOCHS_2_7);
+      assert.deepEqual(chooseLayout(page)?.fit.broken, []);
+    }
   });
 
-  it('tells its layout itself: what the solver finds equals the table', () => {
-    const [{ bytes }] = scan.found as [(typeof scan.found)[number]];
-    const solved = solveLayout(bytes);
-    assert.ok((solved?.offsets.size ?? 0) >= 30);
-    for (const [encoding, offset] of solved?.offsets ?? []) {
-      assert.equal(offset, BOCHS_2_7.offsets.get(encoding), `encoding ${encoding.toString(16)}`);
+  it("tell their layout, with what KVM's structures know of them: it equals the table", () => {
+    const { by, layout, witnesses } = solveLayout({ container, machine, kernel });
+    assert.deepEqual([by, witnesses.length], ["KVM's structures", GUEST_CPUS]);
+    assert.equal(layout?.accessRights, 'rotated');
+    assertBochs(layout, 90);
+  });
+
+  it("tell their layout without KVM's structures: it equals the table", () => {
+    const { by, layout, witnesses } = solveLayout({ container, machine, kernel: undefined });
+    assert.deepEqual([by, witnesses.length], ['the pages alone', GUEST_CPUS]);
+    assertBochs(layout, 70);
+  });
+
+  it('tell it alone', () => {
+    for (const bytes of pages) assertBochs(solveVmcs([{ name: 'a page', bytes, known: new Map() }]).layout, 70);
+  });
+});
+
+/** The dump as of a processor that nobody knows: fields are elsewhere in their pages, and there is no note. */
+function unknownProcessor(): Container {
+  const memory = new PatchedMemory(container.memory);
+  for (const { address, bytes } of scan.found) memory.patch(address / PAGE, moved(bytes));
+  const note = scan.vmcsinfo[0]?.layout.source ?? '';
+  const at = Number.parseInt(/0x([0-9a-f]+)/.exec(note)?.[1] ?? '', 16);
+  memory.patch(at / PAGE, new Uint8Array(PAGE));
+  return { ...container, memory };
+}
+
+/** Every field but the header, further down by the same number of bytes; the last ones are the first then. */
+function moved(page: Uint8Array): Uint8Array {
+  const other = page.slice();
+  const body = page.subarray(HEADER);
+  other.set(body.subarray(body.length - MOVED), HEADER);
+  other.set(body.subarray(0, body.length - MOVED), HEADER + MOVED);
+  return other;
+}
+
+const PAGE = 4096;
+const HEADER = 16;
+/** What is behind the last field, so that none is torn apart. */
+const MOVED = 0x40;
+
+describe('a processor that nobody knows', () => {
+  const dump = unknownProcessor();
+  const stranger = openMachine(dump);
+  const known = guestsOf(subject).guests;
+
+  it("has its layout solved by itself, and its guest's registers are read by it", () => {
+    const { guests, evidence } = findGuests({
+      container: dump,
+      machine: stranger,
+      kernel: selectKernel(openKernels(stranger)),
+    });
+    assert.ok(evidence.some(({ method, accepted }) => accepted && method.startsWith('solved from KVM')));
+    assert.ok(evidence.some(({ detail }) => detail === `none fits the VMCSs of ${GUEST_CPUS} vCPUs`));
+    assert.deepEqual(
+      guests.map(({ cpus }) => cpus.map(({ registers }) => registers)),
+      known.map(({ cpus }) => cpus.map(({ registers }) => registers)),
+    );
+  });
+
+  it('has its guest found without any structure of KVM', () => {
+    const [guest] = findControlGuests({ container: dump, machine: stranger, kernel: undefined })?.guests ?? [];
+    const [whole] = findControlGuests({ container, machine, kernel: undefined })?.guests ?? [];
+    // Without its tag, which tells the order of the CPUs.
+    assert.deepEqual(guest?.cpus.map(ripOf).sort(), whole?.cpus.map(ripOf).sort());
+    assert.equal(guest?.cpus.length, GUEST_CPUS);
+  });
+});
+
+describe('a note', () => {
+  const known = guestsOf(subject);
+
+  it("of the module in the host's memory is found by its symbol, and goes before the table", () => {
+    assert.ok(known.evidence.some(({ method, accepted }) => accepted && method === 'the note of the module vmcsinfo'));
+    for (const { source } of known.guests[0]?.cpus ?? []) assert.match(source, /layout VMCSINFO/);
+  });
+
+  it('that is given goes before both, with --guest and with --extract', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'exhume-intel-'));
+    try {
+      const note = join(directory, 'note');
+      const exhume = (...args: string[]): string => run(process.execPath, [EXHUME, ...args, '--raw-memory']).stdout;
+      exhume('guests', file, '--solve', '--as', 'note', '-o', note);
+      const guests = JSON.parse(exhume('guests', file, '--vmcsinfo', note, '--json')) as GuestsReport;
+      assert.ok(guests.evidence.some(({ method, accepted }) => accepted && method === 'VMCSINFO note'));
+      const plain = exhume('regs', file, '--guest', '0');
+      assert.equal(exhume('regs', file, '--guest', '0', '--vmcsinfo', note), plain);
+      // A note that tells another place for RSP is believed.
+      const text = exhume('guests', file, '--solve', '--as', 'vmcsinfo');
+      const rip = /FIELD\(GUEST_RIP\)=(\w+)/.exec(text)?.[1] ?? '';
+      writeFileSync(note, text.replace(/FIELD\(GUEST_RSP\)=\w+/, `FIELD(GUEST_RSP)=${rip}`));
+      assert.notEqual(exhume('regs', file, '--guest', '0', '--vmcsinfo', note), plain);
+      const out = join(directory, 'guest');
+      exhume('guests', file, '--extract', '0', '-o', out, '--vmcsinfo', note);
+      const extracted = (path: string, ...more: string[]): unknown =>
+        (JSON.parse(exhume('regs', path, '--json', ...more)) as RegsReport).cpus.map(({ registers }) => registers);
+      assert.deepEqual(
+        (JSON.parse(run(process.execPath, [EXHUME, 'regs', out, '--json']).stdout) as RegsReport).cpus.map(
+          ({ registers }) => registers,
+        ),
+        extracted(file, '--guest', '0', '--vmcsinfo', note),
+      );
+    } finally {
+      rmSync(directory, { recursive: true });
     }
   });
 });
+
+function ripOf({ registers }: GuestCpu): bigint | undefined {
+  return registers?.general.get('rip');
+}
+
+function generalOf({ registers }: GuestCpu): unknown {
+  return [...(registers?.general ?? [])].sort();
+}
 
 describe('the guest', () => {
   const guests = guestsOf(subject);
@@ -106,15 +242,10 @@ describe('the guest', () => {
   });
 
   it('has the same registers and memory without any structure of KVM', () => {
-    assert.equal(typeof subject.machine === 'object' && 'cpus' in subject.machine, true);
-    const machine = 'cpus' in subject.machine ? subject.machine : undefined;
     const [bare] = findControlGuests({ container, machine, kernel: undefined })?.guests ?? [];
     const [full] = guests.guests;
     assert.ok(bare && full);
-    assert.deepEqual(
-      [...(bare.cpus[0]?.registers?.general ?? [])].sort(),
-      [...(full.cpus[0]?.registers?.general ?? [])].sort(),
-    );
+    assert.deepEqual(bare.cpus.map(generalOf), full.cpus.map(generalOf));
     assert.ok(bare.memory instanceof NestedMemory);
     let same = 0;
     for (const { start, end } of bare.memory.ranges()) {

@@ -12,7 +12,7 @@ import { type Kernel, kernel } from '../kernels.js';
 import { lockLab } from '../lock.js';
 import { run, say } from '../shell.js';
 import { Bochs, installBochs } from './bochs.js';
-import { GUEST_PREFIX, INTEL_SCENE } from './names.js';
+import { GUEST_CPUS, GUEST_PREFIX, INTEL_SCENE } from './names.js';
 
 const HOST_MEGABYTES = 448;
 const GUEST_MEGABYTES = 128;
@@ -31,7 +31,7 @@ echo "@@ alone $(cat /sys/kernel/vmcsinfo)"
 rmmod vmcsinfo
 for module in irqbypass kvm kvm-intel; do insmod /own/$module.ko || echo "@@ failed: $module"; done
 ${QEMU} -nodefaults -no-user-config -display none -no-reboot -L ${FIRMWARE} -machine microvm,rtc=on -accel kvm -cpu host \\
-  -smp 1 -m ${GUEST_MEGABYTES} -kernel /guest/vmlinuz -initrd /guest/initrd \\
+  -smp ${GUEST_CPUS} -m ${GUEST_MEGABYTES} -kernel /guest/vmlinuz -initrd /guest/initrd \\
   -append "console=ttyS0 nokaslr panic=0 noxsave" -name intel-guest -serial file:/tmp/guest.serial 2> /tmp/qemu.err &
 pid=$!
 left=1200

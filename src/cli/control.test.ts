@@ -67,6 +67,15 @@ test('a page of a dump that is no control structure is said to be none', async (
   assert.equal((await run('guests')).status, EXIT.usage);
 });
 
+test('a layout is derived from what is there, and the forms of it are asked for rightly', async () => {
+  const { status, err } = await run('guests', SAMPLE_PATH, '--solve');
+  assert.equal(status, EXIT.failed);
+  assert.match(err, /EXH_NO_GUEST: there is no vCPU with a VMCS/);
+  assert.match((await run('guests', SAMPLE_PATH, '--solve', '--as', 'note')).err, /EXH_USAGE: name the file to write/);
+  assert.match((await run('guests', SAMPLE_PATH, '--as', 'row')).err, /EXH_USAGE: --as is for what --solve derives/);
+  assert.equal((await run('guests', SAMPLE_PATH, '--solve', '--as', 'json')).status, EXIT.usage);
+});
+
 test('convert --add-note puts a note into a dump, in the place of one of the same name', async () => {
   const note = join(directory, 'vmcsinfo');
   let input: string = SAMPLE_PATH;

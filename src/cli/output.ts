@@ -10,6 +10,11 @@ export interface Output {
   discard(): void;
 }
 
+/** A file, which may be of anything. */
+export interface FileOutput extends Output {
+  write(content: string | Uint8Array): undefined;
+}
+
 /** A stream as much as is needed of it; tests give their own. */
 export interface TextStream {
   /** False: it holds more than it likes to, until it tells `drain`. */
@@ -33,7 +38,7 @@ export function streamOutput(stream: TextStream): Output {
  * A file that is either there whole or not at all: see {@link OutputFile}. Devices and pipes (`/dev/null`) are written to
  * directly. Throws EXH_NO_SPACE, EXH_IO.
  */
-export async function fileOutput(path: string): Promise<Output> {
+export async function fileOutput(path: string): Promise<FileOutput> {
   // Few answers go to a file: the others need not load this.
   const [{ OutputFile }, { PipeSink }, { outputError }] = await Promise.all([
     import('../bytes/node/output-file.js'),
@@ -66,10 +71,10 @@ export async function fileOutput(path: string): Promise<Output> {
 /** An answer may be read by whoever the umask lets. */
 const ANSWER_MODE = 0o666;
 
-function textOutput(append: (bytes: Uint8Array) => void, commit: () => void, discard: () => void): Output {
+function textOutput(append: (bytes: Uint8Array) => void, commit: () => void, discard: () => void): FileOutput {
   return {
-    write(text) {
-      append(Buffer.from(text));
+    write(content) {
+      append(typeof content === 'string' ? Buffer.from(content) : content);
       return undefined;
     },
     commit,

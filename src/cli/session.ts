@@ -76,6 +76,21 @@ export class Session {
     }
   }
 
+  /** Writes bytes to the file of `-o`: what is no text has no place on a terminal. */
+  async file({ output, json }: SharedOptions, work: () => Promise<Uint8Array>): Promise<void> {
+    try {
+      if (output === undefined || output === '-') {
+        throw new ExhumeError('EXH_USAGE', 'name the file to write', { hint: '-o FILE' });
+      }
+      const bytes = await work();
+      const out = await fileOutput(output);
+      await out.write(bytes);
+      out.commit();
+    } catch (error) {
+      this.fail(error, json ?? false);
+    }
+  }
+
   /** Puts out a text that is not an answer about a dump. */
   async text({ output }: SharedOptions, text: string): Promise<void> {
     await this.emit({ ...(output !== undefined && { output }) }, text.trimEnd().split('\n'));

@@ -24,7 +24,8 @@ export function guestsAtHand(subject: Subject): GuestSearch {
   return findGuests(hostOf(subject), QUICK_FINDERS);
 }
 
-function hostOf({ container, machine, kernel }: Subject): Host {
+/** What guests are looked for in. */
+export function hostOf({ container, machine, kernel }: Subject): Host {
   return {
     container,
     machine: isAbsence(machine) ? undefined : machine,

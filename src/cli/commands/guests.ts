@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { ExhumeError } from '../../bytes/errors.js';
 import { example } from '../command.js';
 import type { Session, SharedOptions } from '../session.js';
@@ -9,7 +9,13 @@ interface GuestsOptions extends SharedOptions, ConversionOptions {
   readonly verbose?: boolean;
   readonly extract?: string;
   readonly vmcs?: string;
+  readonly solve?: boolean;
+  readonly as?: SolvedForm;
 }
+
+/** Forms of a layout that is derived. */
+const SOLVED_FORMS = ['table', 'vmcsinfo', 'note', 'row'] as const;
+export type SolvedForm = (typeof SOLVED_FORMS)[number];
 
 /** `exhume guests`. */
 export function defineGuests(program: Command, session: Session): void {
@@ -27,11 +33,17 @@ export function defineGuests(program: Command, session: Session): void {
     .option(
       '--vmcs <page>',
       'show the VMCS or VMCB at this physical address, field by field; without a dump: of this file',
+    )
+    .option('--solve', "derive how the host's processor lays out VMCSs, from the host's own memory")
+    .addOption(
+      new Option('--as <form>', 'with --solve: table, or a VMCSINFO text, an ELF note, a row of our table').choices(
+        SOLVED_FORMS,
+      ),
     );
   addConversionOptions(command);
   command.action(async (files: string[]) => {
     const options = optionsOf<GuestsOptions>(command);
-    const { extract, output, vmcs, ...rest } = options;
+    const { extract, output, vmcs, solve, as, ...rest } = options;
     if (vmcs !== undefined) {
       const { controlAnswer } = await import('../control.js');
       await session.answer(options, async () => controlAnswer(files, { ...options, vmcs }));
@@ -40,6 +52,15 @@ export function defineGuests(program: Command, session: Session): void {
     if (files.length === 0) {
       const error = new ExhumeError('EXH_USAGE', 'name the dump', { hint: 'exhume guests vmcore' });
       session.fail(error, options.json ?? false);
+      return;
+    }
+    if (as !== undefined && solve !== true) {
+      session.fail(new ExhumeError('EXH_USAGE', '--as is for what --solve derives'), options.json ?? false);
+      return;
+    }
+    if (solve === true) {
+      const { runSolve } = await import('../solve.js');
+      await runSolve(session, files, as ?? 'table', options);
       return;
     }
     if (extract !== undefined) {
@@ -58,5 +79,6 @@ export function defineGuests(program: Command, session: Session): void {
   example(command, 'exhume guests vmcore', 'which virtual machines did this host run?');
   example(command, 'exhume log vmcore --guest web1', "one's kernel log");
   example(command, 'exhume guests vmcore --vmcs 0x27c4000', 'what the processor kept of a virtual CPU');
+  example(command, 'exhume guests vmcore --solve --as note -o vmcsinfo', 'how an unknown Intel processor keeps them');
   example(command, 'exhume guests vmcore --extract web1 -o web1.kdump', 'a dump of it, for any tool');
 }

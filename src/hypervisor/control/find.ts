@@ -7,8 +7,9 @@ import type { Findings, Host } from '../find.js';
 import { type GuestCpu, type GuestParts, type GuestRegisters, REGISTERS_BY_NUMBER } from '../guest.js';
 import { eptRoot, NestedMemory } from './nested-memory.js';
 import { type FoundControl, scanForControl } from './scan.js';
+import { inLayout, solvePages } from './solve-pages.js';
 import { statedLayouts } from './stated.js';
-import { type FoundRegisters, findRegisters, type WantedVcpu } from './vcpu-search.js';
+import { type BesideValue, type FoundRegisters, findRegisters, type WantedVcpu } from './vcpu-search.js';
 import { readVmcb } from './vmcb.js';
 import { isEptPointer } from './vmcs-consistency.js';
 import { VmcsPage } from './vmcs-layout.js';
@@ -24,7 +25,10 @@ export function findControlGuests({ container, machine }: Host): Findings | unde
   if (memory.pageSize !== 4096) return undefined;
   const damage: Damage[] = [];
   const evidence: Evidence[] = [];
-  const { found } = scanForControl(memory, statedLayouts(container, damage));
+  const scan = scanForControl(memory, statedLayouts(container, damage));
+  const solved =
+    scan.found.length === 0 && scan.strange.length > 0 ? solvePages(scan.strange, machine).layout : undefined;
+  const found = solved === undefined ? scan.found : inLayout(scan.strange, solved, machine);
   // With five levels of its own the host walks five for its guests on AMD (get_npt_level()).
   const levels = machine.cpus.some(({ control }) => ((control?.get('cr4') ?? 0n) & CR4_LA57) !== 0n) ? 5 : 4;
   const vcpus = found.map((control) => vcpuOf(control, levels));
@@ -53,6 +57,15 @@ export function findControlGuests({ container, machine }: Host): Findings | unde
 }
 
 const CR4_LA57 = 0x1000n;
+const ALL_BITS = 2n ** 64n - 1n;
+/**
+ * Where the mask is not known: without what KVM may leave to a guest (`KVM_POSSIBLE_CR0_GUEST_BITS`, `…CR4…`) and what it
+ * keeps otherwise than the guest sees it: NE, VMXE, MCE, UMIP.
+ */
+const NOT_OF_GUEST = new Map([
+  ['cr0', ALL_BITS & ~0x28n],
+  ['cr4', ALL_BITS & ~0x1_2fcen],
+]);
 const SVM_HLT = 0x78n;
 const VMX_HLT = 12;
 const ACTIVITY_HLT = 1;
@@ -64,6 +77,8 @@ interface Vcpu {
   readonly root: number | undefined;
   readonly levels: number;
   readonly registers: GuestRegisters;
+  /** Of control registers by name: bits that the guest cannot change by itself. All of a register that is not there. */
+  readonly hostOwned: ReadonlyMap<string, bigint>;
   readonly halted: boolean;
   readonly encrypted: string | undefined;
   /** The number by which the processor tells its translations from others': KVM gives them in the order of creation. */
@@ -81,6 +96,7 @@ function vcpuOf({ address, bytes, layout }: FoundControl, hostLevels: number): V
       root: nestedRoot,
       levels: hostLevels,
       registers,
+      hostOwned: new Map(),
       halted,
       encrypted,
       tag: asid,
@@ -97,6 +113,11 @@ function vcpuOf({ address, bytes, layout }: FoundControl, hostLevels: number): V
     root: ept?.root,
     levels: ept?.levels ?? 4,
     registers: vmcsRegisters(bytes, layout.fit),
+    hostOwned: new Map(
+      [...NOT_OF_GUEST].map(
+        ([name, bits]) => [name, page.get(`${name.toUpperCase()}_GUEST_HOST_MASK`) || bits] as const,
+      ),
+    ),
     halted: reason === VMX_HLT || page.number('GUEST_ACTIVITY_STATE') === ACTIVITY_HLT,
     encrypted: undefined,
     tag: page.number('VIRTUAL_PROCESSOR_ID') ?? 0,
@@ -104,12 +125,17 @@ function vcpuOf({ address, bytes, layout }: FoundControl, hostLevels: number): V
   };
 }
 
-function wantedOf({ address, registers, encrypted }: Vcpu): WantedVcpu[] {
+function wantedOf({ address, registers, encrypted, hostOwned }: Vcpu): WantedVcpu[] {
   const { general, control } = registers;
   const rip = general.get('rip');
   const rsp = general.get('rsp');
   if (rip === undefined || rsp === undefined || encrypted === 'SEV-ES') return [];
-  const beside = ['cr0', 'cr4', 'efer'].flatMap((name) => control.get(name) ?? []).filter((value) => value !== 0n);
+  const beside = ['cr0', 'cr4', 'efer'].flatMap((name): BesideValue[] => {
+    const value = control.get(name) ?? 0n;
+    // Bits of its own the guest changes without KVM's knowing.
+    const bits = hostOwned.get(name) ?? ALL_BITS;
+    return (value & bits) === 0n ? [] : [{ value, bits }];
+  });
   return [{ address, rip, rsp, rax: general.get('rax'), beside }];
 }
 

@@ -7,11 +7,15 @@ import { type ChosenLayout, chooseLayout } from './vmcs-consistency.js';
 import type { VmcsLayout } from './vmcs-layout.js';
 import { sizeOfNote, type Vmcsinfo, vmcsinfoAt } from './vmcsinfo.js';
 
-/** A VMCB or VMCS found in memory. */
-export interface FoundControl {
-  /** Physical address of the page. */
+/** A page of memory that may be a control structure. */
+export interface FoundPage {
+  /** Its physical address. */
   readonly address: number;
   readonly bytes: Uint8Array;
+}
+
+/** A VMCB or VMCS found in memory. */
+export interface FoundControl extends FoundPage {
   /** How a VMCS is laid out; undefined for a VMCB. */
   readonly layout: ChosenLayout | undefined;
 }
@@ -20,6 +24,8 @@ export interface FoundControl {
 export interface ControlScan {
   /** By ascending address. */
   readonly found: readonly FoundControl[];
+  /** Pages that hold what every VMCS does, but in no layout that is known. */
+  readonly strange: readonly FoundPage[];
   /** VMCSINFO notes. */
   readonly vmcsinfo: readonly Vmcsinfo[];
 }
@@ -58,14 +64,11 @@ export function scanForControl(memory: PhysicalMemory, stated: readonly VmcsLayo
           candidates.push({ address: address + at, bytes: page, vmcb: true });
       }
       if (words[w + 1] === 0) {
-        if (words[w] !== 0 && hasLink(words, w, links) && candidates.length < MOST_FOUND) {
+        const like = words[w] !== 0 && (hasLink(words, w, links) || looksLikeVmcs(words, w));
+        if (like && candidates.length < MOST_FOUND) {
           candidates.push({ address: address + at, bytes: bytes.slice(at, at + PAGE), vmcb: false });
         }
-      } else if (
-        words[w] === NOTE_NAME_BYTES &&
-        words[w + 3] === NOTE_NAME &&
-        sizeOfNote(bytes.subarray(at, at + PAGE))
-      ) {
+      } else if (isNote(words, w, bytes)) {
         notes.push(address + at);
       }
     }
@@ -76,12 +79,31 @@ export function scanForControl(memory: PhysicalMemory, stated: readonly VmcsLayo
   if (linkPlaces(all).some((place) => !links.includes(place))) {
     return { ...scanForControl(memory, all), vmcsinfo };
   }
-  const found = candidates.flatMap(({ address, bytes, vmcb }): FoundControl[] => {
-    if (vmcb) return [{ address, bytes, layout: undefined }];
-    const layout = chooseLayout(bytes, all);
-    return layout === undefined ? [] : [{ address, bytes, layout }];
+  const found: FoundControl[] = [];
+  const strange: FoundPage[] = [];
+  for (const { address, bytes, vmcb } of candidates) {
+    const layout = vmcb ? undefined : chooseLayout(bytes, all);
+    if (vmcb || layout !== undefined) found.push({ address, bytes, layout });
+    else if (looksLikeVmcs(new Int32Array(bytes.buffer, bytes.byteOffset, WORDS), 0)) strange.push({ address, bytes });
+  }
+  return { found, strange, vmcsinfo };
+}
+
+/** The VMCSINFO notes that begin a page of memory, as the module keeps its own. */
+export function findVmcsinfo(memory: PhysicalMemory): Vmcsinfo[] {
+  const notes: number[] = [];
+  passOver(memory, (words, bytes, address, length) => {
+    for (let w = 0; w < length / 4; w += WORDS) if (isNote(words, w, bytes)) notes.push(address + w * 4);
   });
-  return { found, vmcsinfo };
+  return notes.flatMap((address) => readNote(memory, address));
+}
+
+function isNote(words: Int32Array, page: number, bytes: Uint8Array): boolean {
+  return (
+    words[page] === NOTE_NAME_BYTES &&
+    words[page + 3] === NOTE_NAME &&
+    sizeOfNote(bytes.subarray(page * 4, page * 4 + PAGE)) !== undefined
+  );
 }
 
 /** Word indexes at which a VMCS may have its link pointer. */
@@ -98,6 +120,32 @@ function hasLink(words: Int32Array, page: number, places: Int32Array): boolean {
     if (words[page + place] === -1 && words[page + place + 1] === -1) return true;
   }
   return false;
+}
+
+const CR0_HOST = 0x8000_0021 | 0;
+const CR0_GUEST = 0x20;
+const CR4_VMXE = 0x2000;
+/** Upper halves: of an address below 2^52, of CR4. */
+const ADDRESS_HIGH = 0x10_0000;
+const CR4_HIGH = 2;
+
+/** A link pointer that is none, and CR0, CR3 and CR4 of a guest and of a host: wherever they are. */
+function looksLikeVmcs(words: Int32Array, page: number): boolean {
+  let links = 0;
+  let hosts = 0;
+  let guests = 0;
+  for (let w = page + 2; w < page + WORDS - 1; w += 2) {
+    const low = words[w] as number;
+    const high = words[w + 1] as number;
+    if (low === -1 && high === -1) links++;
+    if (high !== 0 || (low & CR0_GUEST) === 0 || w + 6 > page + WORDS) continue;
+    const table = (words[w + 3] as number) >>> 0;
+    const cr4 = words[w + 4] as number;
+    if (table >= ADDRESS_HIGH || (cr4 & CR4_VMXE) === 0 || (words[w + 5] as number) >>> 0 >= CR4_HIGH) continue;
+    guests++;
+    if ((low & CR0_HOST) === CR0_HOST) hosts++;
+  }
+  return links > 0 && hosts > 0 && guests > 1;
 }
 
 function looksLikeVmcb(words: Int32Array, page: number): boolean {

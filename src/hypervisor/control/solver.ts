@@ -1,233 +1,370 @@
-import { isCanonical } from '../../machine/x86-64/paging.js';
-import { type AccessRightsForm, accessRightsForm } from './access-rights.js';
-import { fieldNamed } from './vmcs-fields.js';
-import { REVISION_MASK, segmentFields, VMCS_BYTES, type VmcsLayout } from './vmcs-layout.js';
+import { type AccessRightsForm, accessRightsForm, unpackAccessRights } from './access-rights.js';
+import { ARRAYS, GROUPS, type Group, PLAUSIBLE } from './solver-rules.js';
+import { revisionOf } from './vmcs-consistency.js';
+import { fieldNamed, VMCS_FIELDS, type VmcsField } from './vmcs-fields.js';
+import { isAccessRights, segmentFields, VMCS_BYTES, type VmcsLayout } from './vmcs-layout.js';
 
 /**
- * Derives the layout of a VMCS that no table knows, from the page itself and what the host's memory says of its virtual CPU.
- *
- * It rests on what all processors have in common so far: DR7, RSP, RIP and RFLAGS of the guest follow each other, so do
- * CR0, CR3 and CR4 of guest and host, RSP and RIP of the host, and the link pointer, DEBUGCTL, PAT and EFER; segment
- * registers are records of 24 or 16 bytes, or one array for each of their parts. What is found in more than one place is
- * left out.
+ * Derives the layout of VMCSs that no table knows, from pages of them and what the host's memory says that fields of them
+ * hold: a field is where all of its values are, on all pages. What may be in more than one place is resolved by what all
+ * known layouts have in common (`solver-rules.ts`), or left out.
  */
-export interface SolverHints {
-  /** The guest's RIP and RSP as KVM has them. */
-  readonly rip?: bigint;
-  readonly rsp?: bigint;
-  /** Physical address of the page table of the process that ran it. */
-  readonly hostRoot?: number;
-  /** Physical address of the EPT's root. */
-  readonly eptRoot?: number;
+
+/** What the host's memory says that a field holds. */
+export interface KnownValue {
+  readonly value: bigint;
+  /** Bits of it that are known; all when left out. */
+  readonly bits?: bigint;
+  /** What is stored may be less by so much: KVM has stepped over an instruction. */
+  readonly behind?: bigint;
+  /** Where it stands: `loaded_vmcs.host_state.cr3`. */
+  readonly from: string;
 }
 
-const MOST_SKIPPED = 15n;
-const PHYSICAL = 2n ** 52n;
-const LOW_32 = 2n ** 32n;
-const ALL_ONES = 2n ** 64n - 1n;
-const RFLAGS_CLEAR = 0xffff_ffff_ffc0_8028n;
-/** Bit 10 of DR7 is always set. */
-const DR7_ALWAYS = 0x400n;
-const CR0_HOST = 0x8000_0021n;
-const CR0_GUEST = 0x20n;
-const CR4_VMXE = 0x2000n;
-const EFER_CLEAR = 0xffff_ffff_ffc0_0200n;
-const KERNEL = 0xff00_0000_0000_0000n;
-/** The image and the modules. */
-const TEXT = 0xffff_ffff_8000_0000n;
-/** Where each CPU has its entry stacks and tables: a thread's stack is not there. */
-const ENTRY_AREA = [0xffff_fe00_0000_0000n, 0xffff_fe80_0000_0000n] as const;
+/** A virtual CPU as a witness: its page, and what is known of it by the name of the field. */
+export interface VmcsWitness {
+  /** `guest 0, vCPU 1`. */
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  readonly known: ReadonlyMap<string, KnownValue>;
+}
 
-/** The layout, as far as it can be had. Undefined where not even the guest's RIP and page table are found. */
-export function solveLayout(bytes: Uint8Array, hints: SolverHints = {}): VmcsLayout | undefined {
-  if (bytes.length < VMCS_BYTES) return undefined;
-  const page = new Solver(new DataView(bytes.buffer, bytes.byteOffset, VMCS_BYTES), hints);
-  page.pointers();
-  page.controlRegisters();
-  page.hostPointers();
-  page.links();
-  page.ept();
-  page.segments();
-  if (!page.has('GUEST_RIP') || !page.has('GUEST_CR3')) return undefined;
-  return {
-    name: 'solved',
-    revisions: [page.view.getUint32(0, true) & REVISION_MASK],
-    offsets: page.offsets,
-    accessRights: page.accessRights,
-    accessRightsBytes: page.accessRights === 'packed' ? 2 : 4,
-    source: 'what the page holds',
-  };
+/** What became of one field. */
+export interface SolvedField {
+  readonly field: VmcsField;
+  /** Undefined: unknown, or ambiguous. */
+  readonly offset: number | undefined;
+  /** Told by its own values, or by the place that it has among others in every known layout. */
+  readonly how: 'values' | 'place' | undefined;
+  /** Where it may be, if it was looked for by its values. Empty: nowhere does it hold what it should. */
+  readonly places: readonly number[];
+  /** How many virtual CPUs have a value of it. */
+  readonly witnesses: number;
+  /** Where those values are from. */
+  readonly from: readonly string[];
+}
+
+/** What is derived. */
+export interface Solution {
+  /** Undefined where not even the guest's RIP and CR3 are found. */
+  readonly layout: VmcsLayout | undefined;
+  /** Fields that were found, or that are known of: by ascending encoding. */
+  readonly fields: readonly SolvedField[];
+  /** Pages that it was derived from: those of the revision that most have. */
+  readonly witnesses: readonly VmcsWitness[];
+}
+
+/** More tell nothing new. */
+const MOST_WITNESSES = 64;
+/** A smaller value may stand anywhere by chance. */
+const TELLING = 0x1000n;
+/** Places that are told of a field that is ambiguous. */
+const MOST_PLACES = 8;
+/** Each round finds a field at least, or is the last. */
+const MOST_ROUNDS = VMCS_FIELDS.length;
+/** Behind the revision and the abort indicator. */
+const FIRST = 8;
+
+export function solveVmcs(all: readonly VmcsWitness[]): Solution {
+  const witnesses = ofOneRevision(all.filter(({ bytes }) => bytes.length >= VMCS_BYTES));
+  const [first] = witnesses;
+  if (first === undefined) return { layout: undefined, fields: [], witnesses };
+  const solver = new Solver(witnesses);
+  solver.solve();
+  return { layout: solver.layout(revisionOf(first.bytes)), fields: solver.fields(), witnesses };
+}
+
+/** The witnesses of the revision that most of them have. */
+function ofOneRevision(all: readonly VmcsWitness[]): VmcsWitness[] {
+  const byRevision = new Map<number, VmcsWitness[]>();
+  for (const witness of all) {
+    const revision = revisionOf(witness.bytes);
+    byRevision.set(revision, [...(byRevision.get(revision) ?? []), witness]);
+  }
+  const [most = []] = [...byRevision.values()].sort((a, b) => b.length - a.length);
+  return most.slice(0, MOST_WITNESSES);
+}
+
+interface Claim {
+  readonly offset: number;
+  readonly bytes: number;
+  readonly how: 'values' | 'place';
 }
 
 class Solver {
-  readonly offsets = new Map<number, number>();
-  accessRights: AccessRightsForm | undefined;
+  private readonly views: readonly DataView[];
+  private readonly claims = new Map<string, Claim>();
+  /** Bytes of the page that a field has. */
+  private readonly taken = new Uint8Array(VMCS_BYTES);
+  private accessRights: AccessRightsForm | undefined;
 
-  constructor(
-    readonly view: DataView,
-    private readonly hints: SolverHints,
-  ) {}
-
-  has(name: string): boolean {
-    return this.offsets.has(fieldNamed(name)?.encoding ?? -1);
+  constructor(private readonly witnesses: readonly VmcsWitness[]) {
+    this.views = witnesses.map(({ bytes }) => new DataView(bytes.buffer, bytes.byteOffset, VMCS_BYTES));
   }
 
-  /** DR7, RSP, RIP and RFLAGS of the guest. */
-  pointers(): void {
-    const { rip, rsp } = this.hints;
-    const found = this.places((at) => {
-      const [dr7, stack, next, flags] = this.words(at, 4);
-      const skipped = (rip ?? next) - next;
-      return (
-        (dr7 & DR7_ALWAYS) !== 0n &&
-        dr7 < LOW_32 &&
-        next !== 0n &&
-        skipped >= 0n &&
-        skipped <= MOST_SKIPPED &&
-        isCanonical(next) &&
-        isCanonical(stack) &&
-        (rsp === undefined || rsp === 0n || rsp === stack) &&
-        (flags & RFLAGS_CLEAR) === 0n &&
-        (flags & 2n) !== 0n &&
-        flags !== stack
-      );
-    });
-    this.only(found, (at) => this.set(at, 8, 'GUEST_DR7', 'GUEST_RSP', 'GUEST_RIP', 'GUEST_RFLAGS'));
-  }
-
-  /** CR0, CR3 and CR4, of the guest and of the host: the guest's come first, or the host's page table is known. */
-  controlRegisters(): void {
-    const places = this.places((at) => {
-      const [cr0, cr3, cr4] = this.words(at, 3);
-      return (cr0 & CR0_GUEST) !== 0n && cr0 < LOW_32 && cr3 < PHYSICAL && (cr4 & CR4_VMXE) !== 0n && cr4 < 2n * LOW_32;
-    });
-    const { hostRoot } = this.hints;
-    const ofHost = (at: number): boolean => {
-      const [cr0, cr3] = this.words(at, 2);
-      return (cr0 & CR0_HOST) === CR0_HOST && (hostRoot === undefined || (cr3 & ~0xfffn) === BigInt(hostRoot));
-    };
-    const host = places.filter(ofHost).at(-1);
-    const guests = places.filter((at) => at !== host);
-    if (host === undefined || guests.length !== 1) return;
-    this.set(host, 8, 'HOST_CR0', 'HOST_CR3', 'HOST_CR4');
-    this.only(guests, (at) => this.set(at, 8, 'GUEST_CR0', 'GUEST_CR3', 'GUEST_CR4'));
-  }
-
-  /** RSP and RIP of the host: a thread's stack, and text. */
-  hostPointers(): void {
-    const guest = this.offsets.get(fieldNamed('GUEST_RSP')?.encoding ?? -1);
-    const found = this.places((at) => {
-      const [stack, next] = this.words(at, 2);
-      const onStack =
-        stack >= KERNEL && stack < TEXT && stack % 8n === 0n && !(stack >= ENTRY_AREA[0] && stack < ENTRY_AREA[1]);
-      return onStack && next >= TEXT && next !== ALL_ONES && at !== guest;
-    });
-    this.only(found, (at) => this.set(at, 8, 'HOST_RSP', 'HOST_RIP'));
-  }
-
-  /** The link pointer, and what follows it. */
-  links(): void {
-    this.only(
-      this.places((at) => this.words(at, 1)[0] === ALL_ONES),
-      (at) => {
-        this.set(at, 8, 'VMCS_LINK_POINTER');
-        const [, , , efer] = this.words(at, 4);
-        if (efer !== 0n && (efer & EFER_CLEAR) === 0n) {
-          this.set(at + 8, 8, 'GUEST_IA32_DEBUGCTL', 'GUEST_IA32_PAT', 'GUEST_IA32_EFER');
-        }
-      },
-    );
-  }
-
-  ept(): void {
-    const { eptRoot } = this.hints;
-    const found = this.places((at) => {
-      const [pointer] = this.words(at, 1);
-      const levels = (pointer >> 3n) & 7n;
-      const sound =
-        (pointer & 7n) === 6n && (levels === 3n || levels === 4n) && (pointer & 0xf80n) === 0n && pointer < PHYSICAL;
-      return sound && pointer >= 0x1000n && (eptRoot === undefined || (pointer & ~0xfffn) === BigInt(eptRoot));
-    });
-    this.only(found, (at) => this.set(at, 8, 'EPT_POINTER'));
-  }
-
-  /** Segment registers, by access rights that are code for CS and a busy TSS for TR. */
-  segments(): void {
-    const found: (() => void)[] = [];
-    const rights = (at: number, bytes: 2 | 4): number =>
-      bytes === 2 ? this.view.getUint16(at, true) : this.view.getUint32(at, true);
-    const look = (
-      stride: number,
-      bytes: 2 | 4,
-      forms: readonly AccessRightsForm[],
-      tr: number,
-      names: readonly string[],
-      parts: readonly Part[],
-    ): void => {
-      const first = Math.max(0, ...parts.map(([, from]) => -from));
-      for (let at = 8 + first; at + stride * names.length <= VMCS_BYTES; at += bytes) {
-        const code = rights(at + stride, bytes);
-        const task = rights(at + tr * stride, bytes);
-        const form = code === 0 ? undefined : accessRightsForm(code, task);
-        const same = form === 'plain' && forms[0] === 'packed' && (code & 0xf00) === 0 ? 'packed' : form;
-        if (same === undefined || !forms.includes(same)) continue;
-        found.push(() => {
-          this.accessRights = same;
-          for (const [suffix, from, step] of parts) {
-            for (const [i, name] of names.entries()) this.set(at + from + i * step, 8, `GUEST_${name}_${suffix}`);
-          }
-        });
-      }
-    };
-    look(24, 4, ['rotated'], 7, SEGMENTS, [
-      ['SELECTOR', -20, 24],
-      ['BASE', -12, 24],
-      ['LIMIT', -4, 24],
-      ['AR_BYTES', 0, 24],
-    ]);
-    look(16, 2, ['packed'], 5, PACKED, [
-      ['SELECTOR', -2, 16],
-      ['AR_BYTES', 0, 16],
-      ['LIMIT', 2, 16],
-      ['BASE', 6, 16],
-    ]);
-    for (const stride of [4, 8]) {
-      // Limits of the eight, of GDTR and of IDTR come before.
-      look(stride, 4, ['plain', 'rotated'], 7, SEGMENTS, [
-        ['LIMIT', -10 * stride, stride],
-        ['AR_BYTES', 0, stride],
-      ]);
+  solve(): void {
+    for (let round = 0; round < MOST_ROUNDS; round++) {
+      const before = this.claims.size;
+      for (const group of GROUPS) this.group(group);
+      this.controlRegisters();
+      this.segments();
+      for (const names of ARRAYS) this.array(names);
+      for (const field of VMCS_FIELDS) this.single(field);
+      if (this.claims.size === before) return;
     }
-    if (found.length === 1) found[0]?.();
   }
 
-  private words(at: number, count: number): [bigint, bigint, bigint, bigint] {
-    const word = (i: number): bigint => (i < count ? this.view.getBigUint64(at + i * 8, true) : 0n);
-    return [word(0), word(1), word(2), word(3)];
+  layout(revision: number): VmcsLayout | undefined {
+    if (!this.claims.has('GUEST_RIP') || !this.claims.has('GUEST_CR3')) return undefined;
+    const offsets = new Map<number, number>();
+    for (const { name, encoding } of VMCS_FIELDS) {
+      const claim = this.claims.get(name);
+      if (claim !== undefined) offsets.set(encoding, claim.offset);
+    }
+    return {
+      name: 'solved',
+      revisions: [revision],
+      offsets,
+      accessRights: this.accessRights,
+      accessRightsBytes: this.accessRights === 'packed' ? 2 : 4,
+      source: 'derived from what the pages hold',
+    };
   }
 
-  /** Aligned places where something holds. */
-  private places(holds: (at: number) => boolean): number[] {
+  fields(): SolvedField[] {
+    return VMCS_FIELDS.flatMap((field): SolvedField[] => {
+      const claim = this.claims.get(field.name);
+      const known = this.witnesses.flatMap(({ known: values }) => values.get(field.name) ?? []);
+      if (claim === undefined && known.length === 0) return [];
+      const { offset, how } = claim ?? {};
+      const places = offset === undefined ? this.places(field) : [offset];
+      const from = [...new Set(known.map((value) => value.from))];
+      return [{ field, offset, how, places, witnesses: known.length, from }];
+    });
+  }
+
+  /** Fields that follow each other, if there is one place only where all of them may be. */
+  private group({ names, strides, after }: Group): void {
+    if (after !== undefined && !this.claims.has(after)) return;
+    const members = names.flatMap((name) => fieldNamed(name) ?? []);
+    if (members.every(({ name }) => this.claims.has(name))) return;
+    const found: (readonly [base: number, stride: number])[] = [];
+    for (const stride of strides) {
+      for (const base of this.bases(members, stride)) found.push([base, stride]);
+    }
+    const [only] = found;
+    if (only === undefined || found.length > 1) return;
+    for (const [i, field] of members.entries()) this.claim(field, only[0] + i * only[1]);
+  }
+
+  /** Where the first of fields may be that follow each other. */
+  private bases(members: readonly VmcsField[], stride: number): number[] {
     const found: number[] = [];
-    for (let at = 8; at + 32 <= VMCS_BYTES; at += 8) if (holds(at)) found.push(at);
+    const step = bytesOf(members[0]);
+    for (let base = FIRST; base + (members.length - 1) * stride + step <= VMCS_BYTES; base += step) {
+      if (members.every((field, i) => this.mayBe(field, base + i * stride))) found.push(base);
+    }
     return found;
   }
 
-  private only(places: readonly number[], take: (at: number) => void): void {
-    const [place] = places;
-    if (place !== undefined && places.length === 1) take(place);
+  /** Where nothing is known of CR3: what may be the guest's may be the host's, but the guest's come first in all layouts. */
+  private controlRegisters(): void {
+    if (this.claims.has('HOST_CR3') || this.claims.has('GUEST_CR3')) return;
+    const fields = (side: string): VmcsField[] =>
+      ['CR0', 'CR3', 'CR4'].flatMap((name) => fieldNamed(`${side}_${name}`) ?? []);
+    const guest = this.bases(fields('GUEST'), 8);
+    const host = this.bases(fields('HOST'), 8).at(-1);
+    const [first, second] = guest;
+    if (guest.length !== 2 || first === undefined || host === undefined || host !== second) return;
+    for (const [i, field] of fields('GUEST').entries()) this.claim(field, first + i * 8);
+    for (const [i, field] of fields('HOST').entries()) this.claim(field, host + i * 8);
   }
 
-  private set(first: number, stride: number, ...names: readonly string[]): void {
-    for (const [i, name] of names.entries()) {
-      const field = fieldNamed(name);
-      if (field !== undefined) this.offsets.set(field.encoding, first + i * stride);
+  /** Fields between two that were found, if there is exactly as much room as they take. */
+  private array(names: readonly string[]): void {
+    let last: readonly [index: number, offset: number] | undefined;
+    for (const [index, name] of names.entries()) {
+      const offset = this.claims.get(name)?.offset;
+      if (offset === undefined) continue;
+      const [from, at] = last ?? [index, offset];
+      const between = names.slice(from + 1, index).flatMap((one) => fieldNamed(one) ?? []);
+      const fits =
+        offset - at === (index - from) * 8 && between.every((field, i) => this.mayBe(field, at + (i + 1) * 8));
+      if (fits) for (const [i, field] of between.entries()) this.claim(field, at + (i + 1) * 8);
+      last = [index, offset];
     }
   }
+
+  /** A field by its values alone. */
+  private single(field: VmcsField): void {
+    if (this.claims.has(field.name) || isAccessRights(field)) return;
+    const told = field.name === 'VMCS_LINK_POINTER' || field.name === 'EPT_POINTER' || this.isTelling(field);
+    const places = told ? this.places(field) : [];
+    const [only] = places;
+    if (only !== undefined && places.length === 1) this.claim(field, only);
+  }
+
+  /** Is what is known of the field more than small numbers that are everywhere? */
+  private isTelling({ name }: VmcsField): boolean {
+    const values = new Set(this.witnesses.flatMap(({ known }) => known.get(name)?.value ?? []));
+    values.delete(0n);
+    if (values.size > 0 && PLAUSIBLE.has(name)) return true;
+    return values.size >= 2 || [...values].some((value) => value >= TELLING);
+  }
+
+  private places(field: VmcsField): number[] {
+    const found: number[] = [];
+    const bytes = bytesOf(field);
+    for (let at = FIRST; at + bytes <= VMCS_BYTES && found.length < MOST_PLACES; at += bytes) {
+      if (this.mayBe(field, at)) found.push(at);
+    }
+    return found;
+  }
+
+  /** Segment registers, by access rights that are code for CS and a busy TSS for TR. */
+  private segments(): void {
+    if (this.accessRights !== undefined) return;
+    const found: (readonly [form: AccessRightsForm, at: number, record: SegmentRecord])[] = [];
+    for (const record of RECORDS) {
+      const { stride, bytes, names, parts } = record;
+      const first = Math.max(0, ...parts.map(([, from]) => -from));
+      for (let at = FIRST + first; at + stride * names.length <= VMCS_BYTES; at += bytes) {
+        const form = this.formAt(record, at);
+        if (form !== undefined && this.mayBeRecord(record, at, form)) found.push([form, at, record]);
+      }
+    }
+    const [only] = found;
+    if (only === undefined || found.length > 1) return;
+    const [form, at, record] = only;
+    this.accessRights = form;
+    for (const [field, offset] of fieldsOf(record, at)) this.claim(field, offset);
+  }
+
+  /** The form of access rights that all pages have there. */
+  private formAt({ stride, bytes, forms, tr }: SegmentRecord, at: number): AccessRightsForm | undefined {
+    let same: AccessRightsForm | undefined;
+    for (const view of this.views) {
+      const code = read(view, at + stride, bytes);
+      const form =
+        code === 0n ? undefined : accessRightsForm(Number(code), Number(read(view, at + tr * stride, bytes)));
+      // 16 bits read the same plain and packed where no segment is unusable.
+      const told = form === 'plain' && forms[0] === 'packed' && (code & 0xf00n) === 0n ? 'packed' : form;
+      if (told === undefined || !forms.includes(told) || (same !== undefined && told !== same)) return undefined;
+      same = told;
+    }
+    return same;
+  }
+
+  private mayBeRecord(record: SegmentRecord, at: number, form: AccessRightsForm): boolean {
+    return fieldsOf(record, at).every(([field, offset]) => {
+      if (!isAccessRights(field)) return this.mayBe(field, offset);
+      return this.witnesses.every(({ known }, i) => {
+        const value = known.get(field.name);
+        const stored = read(this.views[i] as DataView, offset, record.bytes);
+        return value === undefined || holds(value, BigInt(unpackAccessRights(Number(stored), form)));
+      });
+    });
+  }
+
+  /** Does a place have what the field should hold, on all pages, and is it free? */
+  private mayBe(field: VmcsField, at: number): boolean {
+    const claim = this.claims.get(field.name);
+    if (claim !== undefined) return claim.offset === at;
+    const bytes = bytesOf(field);
+    if (at < FIRST || at + bytes > VMCS_BYTES) return false;
+    for (let i = at; i < at + bytes; i++) if (this.taken[i] !== 0) return false;
+    const plausible = PLAUSIBLE.get(field.name);
+    return this.witnesses.every(({ known }, i) => {
+      const stored = read(this.views[i] as DataView, at, bytes);
+      const value = known.get(field.name);
+      return (plausible === undefined || plausible(stored)) && (value === undefined || holds(value, stored));
+    });
+  }
+
+  private claim(field: VmcsField, offset: number): void {
+    if (this.claims.has(field.name)) return;
+    const bytes = isAccessRights(field) && this.accessRights === 'packed' ? 2 : bytesOf(field);
+    const told = this.witnesses.some(({ known }) => known.has(field.name));
+    this.claims.set(field.name, { offset, bytes, how: told ? 'values' : 'place' });
+    this.taken.fill(1, offset, offset + bytes);
+  }
+}
+
+function holds({ value, bits, behind }: KnownValue, stored: bigint): boolean {
+  if (behind !== undefined) return value - stored >= 0n && value - stored <= behind;
+  return bits === undefined ? stored === value : (stored & bits) === (value & bits);
+}
+
+function bytesOf(field: VmcsField | undefined): 2 | 4 | 8 {
+  return field === undefined || field.width === 64 ? 8 : field.width === 32 ? 4 : 2;
+}
+
+function read(view: DataView, at: number, bytes: 2 | 4 | 8): bigint {
+  if (bytes === 8) return view.getBigUint64(at, true);
+  return BigInt(bytes === 4 ? view.getUint32(at, true) : view.getUint16(at, true));
 }
 
 type Part = readonly [suffix: string, from: number, step: number];
 
+/** A way of laying out the eight segment registers, seen from the access rights of the first. */
+interface SegmentRecord {
+  /** From one segment's access rights to the next one's, and how many bytes they have. */
+  readonly stride: number;
+  readonly bytes: 2 | 4;
+  readonly forms: readonly AccessRightsForm[];
+  readonly names: readonly string[];
+  /** Which of the eight TR is. */
+  readonly tr: number;
+  readonly parts: readonly Part[];
+  /** Where the limit of GDTR is, and one stride further that of IDTR. */
+  readonly tables?: number;
+}
+
 const SEGMENTS = segmentFields('', '');
-/** The order in which Haswell and later have them. */
-const PACKED = ['ES', 'CS', 'SS', 'DS', 'LDTR', 'TR', 'FS', 'GS'];
+
+const RECORDS: readonly SegmentRecord[] = [
+  {
+    ...{ stride: 24, bytes: 4, forms: ['rotated'], names: SEGMENTS, tr: 7 },
+    parts: [
+      ['SELECTOR', -20, 24],
+      ['BASE', -12, 24],
+      ['LIMIT', -4, 24],
+      ['AR_BYTES', 0, 24],
+    ],
+  },
+  {
+    // Haswell and later, in an order of their own.
+    ...{ stride: 16, bytes: 2, forms: ['packed'], names: ['ES', 'CS', 'SS', 'DS', 'LDTR', 'TR', 'FS', 'GS'], tr: 5 },
+    parts: [
+      ['SELECTOR', -2, 16],
+      ['AR_BYTES', 0, 16],
+      ['LIMIT', 2, 16],
+      ['BASE', 6, 16],
+    ],
+  },
+  // Limits come before, also those of GDTR and IDTR.
+  ...[4, 8].map(
+    (stride): SegmentRecord => ({
+      ...{ stride, bytes: 4, forms: ['plain', 'rotated'], names: SEGMENTS, tr: 7 },
+      parts: [
+        ['LIMIT', -10 * stride, stride],
+        ['AR_BYTES', 0, stride],
+      ],
+      tables: -2 * stride,
+    }),
+  ),
+];
+
+/** The fields of a record whose first access rights are at `at`, and where each is. */
+function fieldsOf({ names, parts, tables, stride }: SegmentRecord, at: number): (readonly [VmcsField, number])[] {
+  const places = parts.flatMap(([suffix, from, step]) =>
+    names.map((name, i) => [`GUEST_${name}_${suffix}`, at + from + i * step] as const),
+  );
+  if (tables !== undefined) {
+    places.push(['GUEST_GDTR_LIMIT', at + tables], ['GUEST_IDTR_LIMIT', at + tables + stride]);
+  }
+  return places.flatMap(([name, offset]): (readonly [VmcsField, number])[] => {
+    const field = fieldNamed(name);
+    return field === undefined ? [] : [[field, offset]];
+  });
+}

@@ -17,7 +17,13 @@ export interface WantedVcpu {
   /** AMD: RAX is in the VMCB. */
   readonly rax: bigint | undefined;
   /** Values that KVM keeps beside the registers: CR0, CR4, EFER as the guest has them. */
-  readonly beside: readonly bigint[];
+  readonly beside: readonly BesideValue[];
+}
+
+export interface BesideValue {
+  readonly value: bigint;
+  /** Bits in which KVM's copy is not older. */
+  readonly bits: bigint;
 }
 
 export interface FoundRegisters {
@@ -140,10 +146,16 @@ function registersAt(
   if (isSet(available, RSP) && value(RSP) !== wanted.rsp) return [];
   // By values alone RAX must fit too; near the pointer an emulated instruction may have changed it.
   if (how === 'values' && wanted.rax !== undefined && value(0) !== wanted.rax) return [];
-  const beside = new Set<bigint>();
-  for (let at = REGISTERS_BYTES + 8; at < scratch.length; at += 8) beside.add(scratchView.getBigUint64(at, true));
-  if (wanted.beside.filter((one) => beside.has(one)).length < 2) return [];
+  if (wanted.beside.filter(isBeside).length < 2) return [];
   return [{ values: Array.from({ length: REGISTERS }, (_, i) => value(i)), available, address, how }];
+}
+
+/** Is it behind the registers in `scratch`? */
+function isBeside({ value, bits }: BesideValue): boolean {
+  for (let at = REGISTERS_BYTES + 8; at < scratch.length; at += 8) {
+    if ((scratchView.getBigUint64(at, true) & bits) === (value & bits)) return true;
+  }
+  return false;
 }
 
 function isSet(bits: number, bit: number): boolean {

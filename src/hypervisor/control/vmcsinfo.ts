@@ -34,6 +34,8 @@ export const VMCSINFO_TYPE = 0;
 const FIRST_LINE = bytesOf('REVISION_ID=');
 /** A note of all fields has 7 KiB. */
 const MOST_BYTES = 65_536;
+/** What `drivers/vmcsinfo` takes for it. */
+export const NOTE_BYTES = 8192;
 const HEADER_BYTES = 12;
 const NAME_BYTES = 12;
 

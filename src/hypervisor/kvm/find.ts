@@ -5,13 +5,13 @@ import { KernelView } from '../../kernel/kernel-view.js';
 import type { Task } from '../../kernel/tasks/task.js';
 import { readTasks } from '../../kernel/tasks/task-list.js';
 import type { Struct } from '../../kernel/types/struct.js';
-import { statedLayouts } from '../control/stated.js';
 import type { Findings, Host } from '../find.js';
 import type { GuestParts } from '../guest.js';
 import { nestedCpus } from '../guest-container.js';
 import { cpusNotInHost } from './on-cpu.js';
 import { allVcpus } from './vcpus.js';
 import { readVm } from './vm.js';
+import { hostLayouts } from './vmcs-layouts.js';
 import { findVms } from './vms.js';
 
 /** Finds KVM's guests by its structures; undefined where the kernel does not have KVM. */
@@ -31,17 +31,17 @@ export function findKvmGuests({ kernel, container }: Host): Findings | undefined
   };
   const { vms, evidence } = findVms(view, tasks, damage);
   const strangers = vms.length === 0 ? [] : [...nestedCpus(container), ...cpusNotInHost(kernel)];
-  const layouts = statedLayouts(container, damage);
+  const { layouts, evidence: ofLayouts } = hostLayouts(view, vms, container, damage);
   const guests = vms.flatMap((kvm, index): GuestParts[] => {
     const guest = attempt(damage, `guest ${index}`, () =>
       readVm({ view, tasks, vcpus, strangers, layouts }, kvm, index),
     );
     return guest === undefined ? [] : [guest];
   });
-  return { guests, evidence, damage };
+  return { guests, evidence: [...evidence, ...ofLayouts], damage };
 }
 
 /** Its variable is among the symbols only with CONFIG_KALLSYMS_ALL, its functions always are. */
-function hasKvm({ symbols }: Kernel): boolean {
+export function hasKvm({ symbols }: Kernel): boolean {
   return ['vm_list', 'kvm_vcpu_ioctl', 'kvm_vm_ioctl'].some((name) => symbols.address(name) !== undefined);
 }

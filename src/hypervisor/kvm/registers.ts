@@ -1,5 +1,5 @@
 import { hex } from '../../bytes/address.js';
-import { type Damage, damageOf, ExhumeError, isExhumeError } from '../../bytes/errors.js';
+import { type Damage, damageOf, ExhumeError } from '../../bytes/errors.js';
 import { attempt } from '../../kernel/collect.js';
 import type { KernelView } from '../../kernel/kernel-view.js';
 import type { Struct } from '../../kernel/types/struct.js';
@@ -8,11 +8,10 @@ import { isVmcb, readVmcb, VMCB_BYTES, type Vmcb } from '../control/vmcb.js';
 import { chooseLayout, isEptPointer } from '../control/vmcs-consistency.js';
 import { VMCS_BYTES, type VmcsLayout, VmcsPage } from '../control/vmcs-layout.js';
 import { vmcsRegisters } from '../control/vmcs-registers.js';
-import { type GuestRegisters, REGISTERS_BY_NUMBER } from '../guest.js';
+import type { GuestRegisters } from '../guest.js';
+import { CachedRegisters, REGS } from './cached-registers.js';
 import { type Vcpu, vendorVcpu } from './vcpus.js';
 
-/** Memory that a dump does not have. */
-const MISSING = ['EXH_PAGE_EXCLUDED', 'EXH_PAGE_LOST', 'EXH_PAGE_ABSENT', 'EXH_NOT_MAPPED'] as const;
 const LACKING =
   "a part of KVM's own structure is not in the host's dump: registers that the hardware's structure does not have are not known";
 
@@ -32,16 +31,6 @@ export interface VcpuRegisters {
   readonly encrypted: string | undefined;
 }
 
-/** Order of `vcpu->arch.regs` (enum kvm_reg, arch/x86/include/asm/kvm_host.h). */
-const REGS = [...REGISTERS_BY_NUMBER, 'rip'];
-/** Numbers of `enum kvm_reg` behind them, which `regs_avail` and `regs_dirty` count bits by. */
-const EXTENDED = { cr0: 'VCPU_EXREG_CR0', cr3: 'VCPU_EXREG_CR3', cr4: 'VCPU_EXREG_CR4' } as const;
-/** The same numbers where the types do not tell them, as they are since 5.7. */
-const EXTENDED_NUMBERS: Readonly<Record<string, bigint>> = {
-  VCPU_EXREG_CR0: 18n,
-  VCPU_EXREG_CR3: 19n,
-  VCPU_EXREG_CR4: 20n,
-};
 /** CD and NW of CR0, which KVM does not let the guest have in its VMCB. */
 const CR0_CACHE = 0x6000_0000n;
 /** Of a VMCB: kept by VMLOAD and VMSAVE, which KVM does on `vmcb01` whatever guest runs. */
@@ -101,99 +90,6 @@ export function readVcpuRegisters(
     nestedRoot: undefined,
     encrypted: undefined,
   };
-}
-
-/** What `vcpu->arch` caches, and which of it is newer than the hardware's structure. */
-class CachedRegisters {
-  private readonly values = new Map<string, bigint>();
-  private readonly available: bigint;
-  private readonly dirty: bigint;
-  readonly levels: number;
-  /** Why a part of it could not be read. */
-  missing: ExhumeError | undefined;
-
-  constructor(
-    private readonly view: KernelView,
-    vcpu: Struct,
-  ) {
-    const regs = vcpu.type.require('arch.regs');
-    const at = (i: number): bigint => vcpu.address + BigInt(regs.offset + i * 8);
-    for (const [i, name] of REGS.entries()) {
-      if (i * 8 + 8 <= regs.size) this.keep(name, () => view.memory.u64(at(i)));
-    }
-    // A member of its own since 7.1.
-    if (vcpu.has('arch.rip')) this.keep('rip', () => vcpu.big('arch.rip'));
-    for (const name of ['cr0', 'cr2', 'cr3', 'cr4', 'efer']) this.keep(name, () => vcpu.big(`arch.${name}`));
-    // Where they are missing the hardware's structure has the word.
-    this.available = this.part(() => bitsOf(vcpu, 'arch.regs_avail')) ?? 0n;
-    this.dirty = this.part(() => bitsOf(vcpu, 'arch.regs_dirty')) ?? 0n;
-    this.levels = (vcpu.has('arch.mmu') ? this.part(() => nestedLevels(view, vcpu)) : undefined) ?? 4;
-  }
-
-  private keep(name: string, read: () => bigint): void {
-    const value = this.part(read);
-    if (value !== undefined) this.values.set(name, value);
-  }
-
-  /** A dump that was filtered may lack a part of the structure: the rest stands. */
-  private part<T>(read: () => T): T | undefined {
-    try {
-      return read();
-    } catch (error) {
-      if (!isExhumeError(error, ...MISSING)) throw error;
-      this.missing ??= error;
-      return undefined;
-    }
-  }
-
-  all(): ReadonlyMap<string, bigint> {
-    return this.values;
-  }
-
-  lacksGeneral(): boolean {
-    return REGS.some((name) => !this.values.has(name));
-  }
-
-  get(name: string): bigint {
-    return this.values.get(name) ?? 0n;
-  }
-
-  /** KVM has this value, or a newer one than the hardware. */
-  has(name: string): boolean {
-    return (this.available & this.bit(name)) !== 0n;
-  }
-
-  /** It was changed by KVM and not yet given to the hardware. */
-  changed(name: string): boolean {
-    return (this.dirty & this.bit(name)) !== 0n;
-  }
-
-  private bit(name: string): bigint {
-    const number = REGS.indexOf(name);
-    if (number >= 0) return 1n << BigInt(number);
-    const enumerator = EXTENDED[name as keyof typeof EXTENDED];
-    const told = this.view.types.enumeration('kvm_reg')?.get(enumerator) ?? EXTENDED_NUMBERS[enumerator];
-    return told === undefined || told < 0n || told > 63n ? 0n : 1n << told;
-  }
-}
-
-/** `u32` until 7.0, a bitmap of `unsigned long` since. */
-function bitsOf(vcpu: Struct, member: string): bigint {
-  const bytes = vcpu.bytes(member);
-  const padded = new Uint8Array(8);
-  padded.set(bytes.subarray(0, 8));
-  return new DataView(padded.buffer).getBigUint64(0, true);
-}
-
-/** `kvm_mmu.root_role.level` of the root that maps the guest itself; it is 4 or 5 with nested paging. */
-function nestedLevels(view: KernelView, vcpu: Struct): number {
-  const mmu = view.struct('kvm_mmu', vcpu.addressOf('arch.root_mmu'));
-  for (const path of ['root_role.level', 'mmu_role.base.level', 'shadow_root_level']) {
-    if (!mmu.has(path)) continue;
-    const level = mmu.int(path);
-    if (level === 4 || level === 5) return level;
-  }
-  return 4;
 }
 
 /** Addresses of a vCPU's VMCBs. */

@@ -24,6 +24,7 @@ import { RdSchema } from './rd.js';
 import { ReportSchema } from './report.js';
 import { RunqSchema } from './runq.js';
 import { SearchSchema } from './search.js';
+import { SolveSchema } from './solve.js';
 import { SwapSchema } from './swap.js';
 import { SymSchema } from './sym.js';
 import { SysSchema } from './sys.js';
@@ -59,6 +60,7 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   convert: ConvertSchema,
   guests: GuestsSchema,
   control: ControlSchema,
+  solve: SolveSchema,
   net: NetSchema,
   vm: VmSchema,
   swap: SwapSchema,
