@@ -18,7 +18,9 @@ import type { ProgressListener } from '../convert/progress.js';
 import { scrubUser } from '../convert/scrub.js';
 import { inputPages } from '../convert/selection.js';
 import type { Container } from '../dump/container.js';
+import type { PhysicalMemory } from '../dump/memory.js';
 import { withNotes } from '../dump/with-notes.js';
+import { layoutOf } from '../hypervisor/guest-layout.js';
 import { selectGuest } from '../hypervisor/select.js';
 import { isAbsence } from '../report/absence.js';
 import { buildConvert } from '../report/convert.js';
@@ -73,7 +75,7 @@ async function converted(session: Session, files: readonly string[], options: Co
     const method = methodOf(container, format, options);
     if (options.fixOnly) return await fixed(input, output, options);
     const jobs = options.jobs ?? jobsFor(container);
-    crew = jobs === 1 ? new SingleCrew(container.memory) : new ThreadCrew(input.shared, jobs);
+    crew = jobs === 1 ? new SingleCrew(container.memory) : new ThreadCrew(withLayout(input), jobs);
     const subject = openSubject(container, options.kernel);
     const scrub = options.scrub === undefined ? undefined : scrubUser(requireKernel(subject));
     const level = levelOf(options) | (scrub?.classes ?? 0);
@@ -128,6 +130,12 @@ const ABOUT_PAGES = [
   'reassemble',
 ] as const;
 
+/** What threads are given: with it where a guest's pages are. */
+function withLayout({ host, container, shared }: OpenedInput): SharedInput {
+  const layout = host && layoutOf(container.memory, host);
+  return layout === undefined ? shared : { ...shared, layout };
+}
+
 /** The input as it is, or the guest in it that the options name. Throws where nothing of its memory is there. */
 function guestOf(input: OpenedInput, options: ConvertCommandOptions): OpenedInput {
   const { guest } = options;
@@ -142,7 +150,7 @@ function guestOf(input: OpenedInput, options: ConvertCommandOptions): OpenedInpu
       hint: `a dump without memory opens in no tool; exhume regs --guest ${guest} shows the registers`,
     });
   }
-  return { ...input, container, shared: { ...input.shared, guest, notes } };
+  return { ...input, container, host: input.container.memory, shared: { ...input.shared, guest, notes } };
 }
 
 /** `--add-note`: the dump with the notes of a file. Throws EXH_USAGE for notes that a conversion makes itself. */
@@ -203,6 +211,8 @@ interface OpenedInput {
   /** It came from standard input. */
   readonly piped: boolean;
   readonly container: Container;
+  /** The memory that this is the memory of a guest in. */
+  readonly host?: PhysicalMemory;
   readonly shared: SharedInput;
   /** Sizes of the files together. */
   readonly bytes: number;

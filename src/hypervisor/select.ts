@@ -1,9 +1,13 @@
 import { ExhumeError } from '../bytes/errors.js';
 import type { Container } from '../dump/container.js';
+import { attempt } from '../kernel/collect.js';
+import { KernelView } from '../kernel/kernel-view.js';
 import { openKernels } from '../kernel/open.js';
 import { openMachine } from '../machine/open.js';
 import { findGuests, type Host } from './find.js';
 import type { Guest } from './guest.js';
+import { HostSwap } from './kvm/host-swap.js';
+import type { SwapReader } from './kvm/slot-memory.js';
 
 /** A dump as a host: the machine in it and its first kernel, as far as they can be had. */
 export function hostIn(container: Container): Host {
@@ -14,6 +18,12 @@ export function hostIn(container: Container): Host {
     if (!(error instanceof ExhumeError)) throw error;
     return { container, machine: undefined, kernel: undefined };
   }
+}
+
+/** The swap of the kernel in a dump; undefined without a kernel, or without its types. */
+export function hostSwapIn(container: Container): SwapReader | undefined {
+  const { kernel } = hostIn(container);
+  return kernel && attempt([], 'swap', () => new HostSwap(new KernelView(kernel)));
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { PlainError } from '../../bytes/plain-error.js';
 import type { WrittenNote } from '../../dump/description.js';
 import type { RawRange } from '../../dump/raw.js';
+import type { GuestLayout } from '../../hypervisor/guest-layout.js';
 import type { Packed, PackSettings, Scanned, Task } from '../tasks.js';
 
 /** The input for a thread: files that are open in this process, and how they were opened as a dump. */
@@ -19,6 +20,8 @@ export interface SharedInput {
   readonly snapshot?: string;
   /** The dump is of this guest in it: a path, as `selectGuest` takes it. */
   readonly guest?: string;
+  /** Where that guest's pages are, so that nobody has to find it again; undefined where that cannot be handed around. */
+  readonly layout?: GuestLayout;
   /** Notes that go with the dump, in the place of its own of the same name: they tell how a guest's CPUs are laid out. */
   readonly notes?: readonly WrittenNote[];
 }
