@@ -95,8 +95,8 @@ cat /tmp/${guest.name}.out > /tmp/${guest.name}.monitor &`;
 
 function reachGuest(guest: InnerGuest, seconds: number, dumpTo?: string): string {
   const { name } = guest;
-  // A guest tells the console of the one inside it behind a bar: that one's panic is not its own.
-  const marker = guest.ending === 'panic' ? '^[^|]*end Kernel panic' : READY;
+  // What a guest tells of the one inside it is behind a bar.
+  const marker = `^${guest.ending === 'panic' ? '[^|]*end Kernel panic' : READY}`;
   const state = { panic: '', hung: 'CPL=3', idle: 'HLT=1' }[guest.ending];
   const caught =
     state === ''
@@ -124,16 +124,18 @@ function dumpGuest(name: string, to: string): string[] {
 /** Each character on its console is a way through all the hypervisors and back. */
 const QUIET = 'console=ttyS0 loglevel=4 panic=0';
 
-/** What a guest does that has one of its own: it tells of that on its console, and panics. */
+/** What a guest does that has one of its own: it tells of that on its console, behind a bar, and lets it run. */
 export function innerHostScript(inside: InnerGuest): string {
   return `
 ${TELL}
 ${ASK}
 ${startGuest(inside, QUIET)}
 ${reachGuest(inside, NESTED_WAIT_SECONDS)}
-sed -i 's/^/| /' /tmp/${inside.name}.serial
+{
 ${tellGuest(inside).join('\n')}
-echo c > /proc/sysrq-trigger
+} | sed 's/^/| /'
+echo "${READY}"
+wait
 `;
 }
 

@@ -61,8 +61,7 @@ async function attempt(host: Host, directory: string): Promise<void> {
   const guest = new Guest(prepare(host, scratch, directory, serialLog), serialLog);
   try {
     await guest.waitFor(UP, UP_SECONDS);
-    const nested = host.guests.some(({ inside }) => inside !== undefined);
-    await guest.waitFor(READY, nested ? NESTED_READY_SECONDS : READY_SECONDS);
+    await guest.waitFor(READY, isNested(host) ? NESTED_READY_SECONDS : READY_SECONDS);
     say(`${host.name}: guests there after ${seconds()} s`);
     tellWord(truthDisk);
     await guest.waitFor(PANICKED, PANIC_SECONDS);
@@ -84,17 +83,21 @@ async function attempt(host: Host, directory: string): Promise<void> {
     truncateSync(path, elfEnd(path));
   });
   rmSync(scratch, { recursive: true });
-  filtered(directory);
+  if (!isNested(host)) filtered(directory);
   const guests = host.guests.map((inner) => ({ ...inner, uuid: uuidOf(inner) }));
   writeFileSync(join(directory, 'host.json'), `${JSON.stringify({ ...host, guests }, undefined, 2)}\n`);
   say(`${host.name}: ${seconds()} s`);
 }
 
+function isNested(host: Host): boolean {
+  return host.guests.some(({ inside }) => inside !== undefined);
+}
+
 /** What a guest told on its console of the one inside it. */
 function keepInside(directory: string, name: string): void {
   const console = readFileSync(join(directory, `${name}.serial`), 'latin1').replaceAll('\r', '');
-  for (const [what, text] of sections(console))
-    writeFileSync(join(directory, what), plain(text).replaceAll(/^\| /gm, ''), 'latin1');
+  for (const [what, text] of sections(console.replaceAll(/^\| /gm, '')))
+    writeFileSync(join(directory, what), plain(text), 'latin1');
 }
 
 /** The monitor redraws its line with every character that it is sent. */
@@ -173,9 +176,11 @@ async function dumpHost(guest: Guest, host: Host, directory: string): Promise<vo
   const kdump = join(directory, 'host.kdump');
   await guest.dump(elf, 'elf');
   run('fallocate', ['--dig-holes', elf]);
+  chmodSync(elf, 0o644);
+  if (isNested(host)) return;
   // QEMU 7.2 has only the flattened form.
   await guest.dump(kdump, host.qemu === '7.2' ? 'kdump-zlib' : 'kdump-raw-zlib');
-  for (const file of [elf, kdump]) chmodSync(file, 0o644);
+  chmodSync(kdump, 0o644);
 }
 
 /** Where the last segment of an ELF file ends: the disk that it was written to is larger. */

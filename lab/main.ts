@@ -8,7 +8,7 @@ import { CORES, type Core } from './cores.js';
 import { labDirectory } from './directories.js';
 import { pstoreDriver } from './guest.js';
 import { makeHost } from './host-stage.js';
-import { HOSTS, type Host, SLOW_HOSTS } from './hosts.js';
+import { HOSTS, type Host, NESTED_HOST } from './hosts.js';
 import { lockLab } from './lock.js';
 import { installPackages } from './packages.js';
 import { SCENES, type Scene } from './scenes.js';
@@ -44,13 +44,13 @@ async function main(): Promise<number> {
   }
   if (values.list) {
     for (const scene of SCENES) console.log(line(scene));
-    for (const host of [...HOSTS, ...SLOW_HOSTS]) console.log(hostLine(host));
+    for (const host of [...HOSTS, NESTED_HOST]) console.log(hostLine(host));
     for (const core of CORES) console.log(coreLine(core));
     for (const streams of STREAMS) console.log(streamsLine(streams));
     return 0;
   }
   const unknown = positionals.filter(
-    (name) => ![...SCENES, ...HOSTS, ...SLOW_HOSTS, ...CORES, ...STREAMS].some((scene) => scene.name === name),
+    (name) => ![...SCENES, ...HOSTS, NESTED_HOST, ...CORES, ...STREAMS].some((scene) => scene.name === name),
   );
   if (unknown.length > 0) {
     console.error(`no scene ${unknown.join(', ')}; see --list`);
@@ -86,7 +86,7 @@ function toMake(named: readonly string[], force: boolean, peers: boolean): Makin
     ...STREAMS.map((one) => ({ name: one.name, make: () => makeStreams(one, force) })),
   ];
   if (named.length === 0) return usual;
-  const slow = SLOW_HOSTS.map((one) => ({ name: one.name, make: () => makeHost(one, force) }));
+  const slow = [{ name: NESTED_HOST.name, make: () => makeHost(NESTED_HOST, force) }];
   return [...usual, ...slow].filter(({ name }) => named.includes(name));
 }
 

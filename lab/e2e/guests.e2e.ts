@@ -10,7 +10,7 @@ import type { GuestsReport } from '../../src/report/schema/guests.js';
 import type { PsReport } from '../../src/report/schema/ps.js';
 import { sceneDirectory } from '../directories.js';
 import { EXHUME } from '../exhume.js';
-import { HOSTS, type Host, type InnerGuest, SLOW_HOSTS, uuidOf } from '../hosts.js';
+import { HOSTS, type Host, type InnerGuest, uuidOf } from '../hosts.js';
 import { vmlinux } from '../kernels.js';
 import { makedumpfileCommand } from '../makedumpfile.js';
 import { crash, drgnLog, drgnWalks } from '../peers.js';
@@ -66,6 +66,7 @@ function settled(frames: readonly string[], ending: InnerGuest['ending']): reado
 for (const host of HOSTS) {
   const directory = sceneDirectory(host.name);
   for (const guest of host.guests) testGuest(host, guest, directory);
+  testFiltered(host, directory);
   test(`${host.name}: its guests are found with their processes and CPUs`, () => {
     const { guests } = said('guests', [join(directory, 'host.elf')]) as GuestsReport;
     const stat = readFileSync(join(directory, 'stat'), 'latin1');
@@ -77,6 +78,55 @@ for (const host of HOSTS) {
     const { stdout } = run(process.execPath, [EXHUME, 'log', join(directory, 'host.elf')]);
     assert.deepEqual(timed(stdout), timed(readFileSync(join(directory, 'serial.log'), 'latin1')));
   });
+}
+
+/**
+ * On 7.2 makedumpfile takes first tail pages of slabs for user data (docs/filtering.md): parts of KVM's own structures are
+ * not there, and of those vCPUs only what the processor kept.
+ */
+function testFiltered(host: Host, directory: string): void {
+  test(`${host.name}: makedumpfile -d 31 leaves each guest its registers, and no memory: it is no dump of its own`, () => {
+    const filtered = join(directory, 'host.d31.kdump');
+    const whole = (said('guests', [join(directory, 'host.elf')]) as GuestsReport).guests;
+    const { stdout } = run(process.execPath, [EXHUME, 'guests', '--json', filtered], { accept: [1] });
+    const { guests, damage, complete } = JSON.parse(stdout) as GuestsReport;
+    assert.equal(complete, false);
+    const known = (list: GuestsReport['guests']): unknown =>
+      list.map(({ process, cpus }) => [process?.pid, cpus.length]).sort();
+    assert.deepEqual(known(guests), known(whole));
+    for (const { name, process: own, cpus } of guests) {
+      const original = whole.find((one) => one.process?.pid === own?.pid);
+      const told = damage.find(({ part }) => part === `guest ${name}: memory`)?.message ?? '';
+      assert.match(told, /^user pages were left out .*-d 23 keeps them/);
+      const here = registersOf(said('regs', [filtered], '--guest', name) as RegsReport);
+      const there = registersOf(
+        said('regs', [join(directory, 'host.elf')], '--guest', `${original?.name}`) as RegsReport,
+      );
+      for (const [index, kept] of here.entries()) {
+        // KVM's own RIP may be one instruction further than the processor's.
+        const partly = cpus[index]?.stale !== null;
+        for (const [register, value] of kept) {
+          if (!partly || register !== 'rip')
+            assert.equal(value, there[index]?.get(register), `${name} ${index} ${register}`);
+        }
+        assert.ok(kept.size > 10 && kept.has('rip') && kept.has('cr3'));
+        assert.ok(partly || kept.size === there[index]?.size, `${name} ${index}`);
+      }
+      const out = join(scratch, `${name}.none`);
+      const refused = run(process.execPath, [EXHUME, 'guests', filtered, '--extract', name, '-o', out], {
+        accept: [4],
+      });
+      assert.match(refused.stderr, /EXH_PAGE_EXCLUDED: .*-d 23 keeps them/);
+      assert.equal(existsSync(out), false);
+    }
+  });
+}
+
+/** Of each CPU its general and control registers. */
+function registersOf({ cpus }: RegsReport): ReadonlyMap<string, string>[] {
+  return cpus.map(
+    ({ registers, control }) => new Map([...present(registers), ...control].map(({ name, value }) => [name, value])),
+  );
 }
 
 function testGuest(host: Host, guest: InnerGuest, directory: string): void {
@@ -179,38 +229,6 @@ function testGuest(host: Host, guest: InnerGuest, directory: string): void {
     assert.deepEqual(valuesOf(answer), valuesOf(said('regs', [extracted()]) as RegsReport));
     const { stderr } = run(process.execPath, [EXHUME, 'guests', filtered], { accept: [1] });
     assert.match(stderr, new RegExp(`${found.name}: memory: user pages were left out .*-d 23 keeps them`));
-  });
-}
-
-// Made only when they are named: `npm run lab -- host-nested`.
-for (const host of SLOW_HOSTS.filter(({ name }) => existsSync(join(sceneDirectory(name), 'host.elf')))) {
-  const directory = sceneDirectory(host.name);
-  for (const guest of host.guests) {
-    testGuest(host, guest, directory);
-    if (guest.inside !== undefined) testInside(host, guest, guest.inside, directory);
-  }
-}
-
-/** A guest of a guest; its host told of it on its console. */
-function testInside(host: Host, guest: InnerGuest, inside: InnerGuest, directory: string): void {
-  const file = join(directory, 'host.elf');
-  const path = `${guest.name}/${inside.name}`;
-  const text = (suffix: string): string => readFileSync(join(directory, `${inside.name}.${suffix}`), 'latin1');
-
-  test(`${host.name}: ${path}: its registers are what its own QEMU said`, () => {
-    assertRegisters(said('regs', [file], '--guest', path) as RegsReport, text('registers'));
-  });
-
-  test(`${host.name}: ${path}: its log has all that its console showed, and its tasks are there`, () => {
-    const log = timed(run(process.execPath, [EXHUME, 'log', file, '--guest', path]).stdout);
-    const shown = timed(text('serial'));
-    assert.ok(shown.length > 5 && log.length > shown.length);
-    assert.deepEqual(
-      shown.filter((line) => !log.includes(line)),
-      [],
-    );
-    assert.match(shown.join('\n'), /end Kernel panic/);
-    assert.ok(((said('ps', [file], '--guest', path) as PsReport).tasks ?? []).length > 20);
   });
 }
 
