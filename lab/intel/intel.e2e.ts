@@ -231,6 +231,11 @@ describe('the guest', () => {
     assert.equal(guest.pages?.nested?.nestedOnly, 0);
   });
 
+  it('was dumped from outside, with its VMCSs still on the processor: it is said of each', () => {
+    for (const { stale } of guests.guests[0]?.cpus ?? []) assert.match(stale ?? '', /^its VMCS was still loaded on CPU 0/);
+    assert.equal(guests.guests[0]?.cpus.length, GUEST_CPUS);
+  });
+
   it('died as it said itself', () => {
     const [guest] = guests.guests;
     assert.ok(guest);
