@@ -68,12 +68,16 @@ export function findGuests(host: Host, finders: readonly Finder[] = FINDERS): Gu
   return { guests: [], evidence, damage };
 }
 
-/** Names that are there twice get a number. */
-function withNames(guests: readonly GuestParts[]): GuestParts[] {
+/** A name that several have gets the pid of each, and where that is not enough a number. */
+export function withNames(guests: readonly GuestParts[]): GuestParts[] {
+  const counts = new Map<string, number>();
+  for (const { name } of guests) counts.set(name, (counts.get(name) ?? 0) + 1);
   const taken = new Set<string>();
   return guests.map((guest) => {
-    let { name } = guest;
-    for (let number = 2; taken.has(name); number++) name = `${guest.name}-${number}`;
+    const { process } = guest;
+    const base = counts.get(guest.name) === 1 || process === undefined ? guest.name : `${guest.name}@${process.pid}`;
+    let name = base;
+    for (let number = 2; taken.has(name); number++) name = `${base}-${number}`;
     taken.add(name);
     return { ...guest, name };
   });

@@ -4,6 +4,7 @@ import { attempt } from '../kernel/collect.js';
 import { KernelView } from '../kernel/kernel-view.js';
 import { openKernels } from '../kernel/open.js';
 import { openMachine } from '../machine/open.js';
+import { chooseGuest, listed } from './choose.js';
 import { findGuests, type Host } from './find.js';
 import type { Guest } from './guest.js';
 import { HostSwap } from './kvm/host-swap.js';
@@ -27,29 +28,23 @@ export function hostSwapIn(container: Container): SwapReader | undefined {
 }
 
 /**
- * The guest of this name or index in a dump; a path, `web/inner` or `0/1`, leads to guests of guests.
- * Throws EXH_NO_GUEST, with the names that there are; what `refused` says where that one has guests asked of it.
+ * The guest of this name, index, pid or UUID in a dump; a path, `web/inner` or `0/1`, leads to guests of guests.
+ * Throws EXH_NO_GUEST, with the guests that there are, or that it may be; what `refused` says where that one has guests asked of it.
  */
 export function selectGuest(container: Container, path: string): Guest {
   const { guests, evidence } = findGuests(hostIn(container));
-  const whole = matching(guests, path);
+  const whole = chooseGuest(guests, path);
   if (whole !== undefined) return whole;
   for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
-    const outer = matching(guests, path.slice(0, slash));
+    const outer = chooseGuest(guests, path.slice(0, slash));
     if (outer !== undefined) return selectGuest(outer.container(), path.slice(slash + 1));
   }
-  const names = guests.map(({ index, name }) => `${index} ${name}`).join(', ');
   const tried = evidence.map(({ method, detail, answer }) => `${method}: ${detail ?? answer ?? 'nothing'}`).join('; ');
   throw new ExhumeError(
     'EXH_NO_GUEST',
     guests.length === 0
       ? `there is no guest ${path}: no guests were found (${tried || 'the kernel has no hypervisor'})`
-      : `there is no guest ${path}: there are ${names}`,
+      : `there is no guest ${path}: there are ${listed(guests)}`,
     { found: path, hint: '`exhume guests FILE` lists them' },
   );
-}
-
-/** By name, else by index. */
-function matching(guests: readonly Guest[], word: string): Guest | undefined {
-  return guests.find(({ name }) => name === word) ?? guests.find(({ index }) => String(index) === word);
 }

@@ -29,7 +29,7 @@ export function defineGuests(program: Command, session: Session): void {
     )
     .argument('[file...]', 'a dump of a host; all files of a split one')
     .option('-v, --verbose', 'look at all pages of each guest, and tell how everything was found')
-    .option('--extract <guest>', 'write this guest, by name or index, as a dump: to the file of -o')
+    .option('--extract <guest>', 'write this guest, named as with --guest, as a dump: to the file of -o')
     .option(
       '--vmcs <page>',
       'show the VMCS or VMCB at this physical address, field by field; without a dump: of this file',

@@ -11,7 +11,7 @@ export function addSharedOptions(program: Command): void {
     .addOption(
       new Option(
         '--guest <guest>',
-        'look at a virtual machine inside: its name or index, a path a/b for one inside one',
+        'look at a virtual machine inside: its name, index, pid or UUID, a path a/b for one inside one',
       ),
     )
     .addOption(
