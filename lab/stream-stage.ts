@@ -37,6 +37,8 @@ async function attempt(streams: Streams, directory: string): Promise<void> {
   try {
     await boot(streams, scratch, directory);
     for (const kind of streams.kinds) if (kind !== 'stream') await restore(streams, kind, scratch, directory);
+    // A newer one, without a machine in it.
+    run('qemu-img', ['snapshot', '-c', 'disk-only', join(directory, 'savevm.qcow2')]);
   } finally {
     rmSync(scratch, { recursive: true });
   }
@@ -98,7 +100,10 @@ mount -t tmpfs tmpfs /tmp
 ( while :; do dd if=/bin/busybox of=/tmp/written bs=64k 2> /dev/null; sleep 0.01; done ) &`;
   writeFileSync(initrd, plainInitramfs({ ...streams, ending: 'idle', vmcoreinfo: true, before }));
   const snapshots = join(directory, 'savevm.qcow2');
-  if (more.length === 0) run('qemu-img', ['create', '-q', '-f', 'qcow2', snapshots, '16M']);
+  if (more.length === 0) {
+    const options = `extended_l2=${streams.extendedL2 ? 'on' : 'off'}`;
+    run('qemu-img', ['create', '-q', '-f', 'qcow2', '-o', options, snapshots, '16M']);
+  }
   const args = [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-name', streams.name],
     ...['-machine', streams.machine, '-accel', 'tcg,thread=multi', '-cpu', 'qemu64', '-smp', `${streams.cpus}`],

@@ -20,6 +20,8 @@ export interface Streams {
   readonly megabytes: number;
   readonly cpus: number;
   readonly kinds: readonly StreamKind[];
+  /** Extended L2 entries in the image that has the snapshot. */
+  readonly extendedL2: boolean;
   /** How libvirt's file has the stream: `compressed` in its header. */
   readonly libvirt: 'raw' | 'gzip';
 }
@@ -33,6 +35,7 @@ export const STREAMS: readonly Streams[] = [
     megabytes: 256,
     cpus: 2,
     kinds: ['stream', 'stopped', 'compress'],
+    extendedL2: false,
     libvirt: 'gzip',
   },
   {
@@ -43,6 +46,7 @@ export const STREAMS: readonly Streams[] = [
     megabytes: 256,
     cpus: 1,
     kinds: ['stream', 'stopped', 'mapped', 'multifd'],
+    extendedL2: true,
     libvirt: 'raw',
   },
 ];
