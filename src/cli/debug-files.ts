@@ -6,7 +6,7 @@ import { nodeDecoders } from '../codecs/node.js';
 import { DebugFile } from '../kernel/lines/debug-file.js';
 import type { DebugFiles, Wanted } from '../report/source-lines.js';
 
-type Environment = Readonly<Record<string, string | undefined>>;
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** A tree of modules has some 5,000 files in 1,000 directories. */
 const MOST_DIRECTORIES = 20_000;
@@ -77,7 +77,8 @@ export class DebugFileSearch implements DebugFiles {
   }
 }
 
-function byBuildId(directory: string, buildId: string): string[] {
+/** Where files of a build may be below a directory. */
+export function byBuildId(directory: string, buildId: string): string[] {
   return [
     join(directory, '.build-id', buildId.slice(0, 2), `${buildId.slice(2)}.debug`),
     join(directory, buildId, 'debuginfo'),
@@ -96,7 +97,7 @@ function isPlain(release: string | undefined): release is string {
 }
 
 /** `get_default_debuginfod_cache` of elfutils: DEBUGINFOD_CACHE_PATH, else below XDG_CACHE_HOME or ~/.cache. */
-function debuginfodCache(environment: Environment): string | undefined {
+export function debuginfodCache(environment: Environment): string | undefined {
   const { DEBUGINFOD_CACHE_PATH: told, XDG_CACHE_HOME: caches, HOME: home } = environment;
   if (told) return told;
   if (caches) return join(caches, 'debuginfod_client');
@@ -126,7 +127,7 @@ function isDirectory(path: string): boolean {
 }
 
 /** undefined for what is not there, or may not be looked at. */
-function statOf(path: string): Stats | undefined {
+export function statOf(path: string): Stats | undefined {
   try {
     return statSync(path);
   } catch {

@@ -8,6 +8,7 @@ import { withNotes } from '../dump/with-notes.js';
 import { OPENERS } from '../hypervisor/openers.js';
 import { selectGuest } from '../hypervisor/select.js';
 import { openSubject } from '../report/subject.js';
+import { programFinder } from './programs.js';
 import type { OpenFile, SharedOptions } from './session.js';
 import { notesOfOption } from './vmcsinfo.js';
 
@@ -41,7 +42,10 @@ type Opening = Pick<OpenOptions, 'format' | 'ranges' | 'snapshot'>;
 export function openSources(files: readonly string[], options: SharedOptions): OpenSources {
   const opening = openingOf(options);
   try {
-    return { ...openDumpSources(files, { ...opening, openers: OPENERS }), opening };
+    return {
+      ...openDumpSources(files, { ...opening, openers: OPENERS, programs: programFinder(process.env) }),
+      opening,
+    };
   } catch (error) {
     const hint = hintFor(error);
     if (hint === undefined || !(error instanceof ExhumeError)) throw error;

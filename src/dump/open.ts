@@ -27,14 +27,24 @@ export interface OpenOptions {
   readonly decoders?: Decoders;
   /** Which snapshot of a qcow2 image, by its name or ID; without, the newest that has a machine in it. */
   readonly snapshot?: string;
+  /** Finds programs whose processes were cored: what they export is one more way to what is in the core. */
+  readonly programs?: ProgramFinder;
   /** Ways of opening what is no dump by itself, but has a machine in it; asked in turn where nothing else reads a file. */
   readonly openers?: readonly Opener[];
 }
 
+/** The program of a path in the core and of a build id in hexadecimal digits, or a file with its symbols; undefined: not there. */
+export type ProgramFinder = (path: string, buildId: string) => ByteSource | undefined;
+
 /** Opens files that have a machine in them; undefined: they are none of its kind. Throws where they are, and cannot be read. */
 export type Opener = (
   sources: readonly ByteSource[],
-  options: { readonly cacheBytes: number; readonly decoders: Decoders; readonly snapshot?: string | undefined },
+  options: {
+    readonly cacheBytes: number;
+    readonly decoders: Decoders;
+    readonly snapshot?: string | undefined;
+    readonly programs?: ProgramFinder | undefined;
+  },
 ) => Container | undefined;
 
 const DEFAULT_CACHE = 32 * 1024 * 1024;
@@ -86,10 +96,16 @@ export function openDump(sources: readonly ByteSource[], options: OpenOptions = 
 
 function openOtherwise(
   sources: readonly ByteSource[],
-  { openers = [], cacheBytes, decoders = portableDecoders, snapshot }: OpenOptions & { readonly cacheBytes: number },
+  {
+    openers = [],
+    cacheBytes,
+    decoders = portableDecoders,
+    snapshot,
+    programs,
+  }: OpenOptions & { readonly cacheBytes: number },
 ): Container | undefined {
   for (const open of openers) {
-    const container = open(sources, { cacheBytes, decoders, snapshot });
+    const container = open(sources, { cacheBytes, decoders, snapshot, programs });
     if (container !== undefined) return container;
   }
   return undefined;

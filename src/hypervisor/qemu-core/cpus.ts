@@ -36,16 +36,18 @@ const DF = 0x400n;
 /** CPL, in hflags (QEMU target/i386/cpu.h HF_CPL_MASK). */
 const CPL = 3;
 
-/**
- * Finds QEMU's CPUs with their registers.
- * @param kvm the files that the process had mapped, where KVM ran the CPUs; undefined: QEMU itself did
- */
-export function readCpus(
-  memory: ProcessMemory,
-  threads: readonly Thread[],
-  kvm: readonly MappedFile[] | undefined,
-): QemuCpus {
-  const { structs, order } = inOrder(memory, findCpuStructs(memory), threads);
+/** What is known of the CPUs beforehand. */
+export interface CpuHints {
+  /** The files that the process had mapped, where KVM ran the CPUs; undefined: QEMU itself did. */
+  readonly kvm: readonly MappedFile[] | undefined;
+  /** Where the CPUs' structures begin, by the list that QEMU's program exports. */
+  readonly listed: readonly number[] | undefined;
+}
+
+/** Finds QEMU's CPUs with their registers. */
+export function readCpus(memory: ProcessMemory, threads: readonly Thread[], { kvm, listed }: CpuHints): QemuCpus {
+  const all = findCpuStructs(memory);
+  const { structs, order } = byList(all, listed, inOrder(memory, all, threads));
   if (structs.length === 0) return { cpus: [], layout: [] };
   const long = structs.filter((one) => ((one.control[0] ?? 0n) & CR0_PG) !== 0n);
   const count = registerCount(memory, structs);
@@ -196,11 +198,7 @@ function staleUnderKvm(thread: Thread | undefined, owner: RegisterOwner | undefi
  * one's, where the word behind the one at the same place leads back (QTAILQ). What is in no list is a copy that QEMU
  * made when it reset a CPU, and freed since. By address where no list is seen.
  */
-function inOrder(
-  memory: ProcessMemory,
-  structs: readonly CpuStruct[],
-  threads: readonly Thread[],
-): { readonly structs: readonly CpuStruct[]; readonly order: string } {
+function inOrder(memory: ProcessMemory, structs: readonly CpuStruct[], threads: readonly Thread[]): OrderedCpus {
   const byAddress = [...structs].sort((a, b) => a.eip - b.eip);
   let longest: CpuStruct[] = [];
   for (const { next, begins } of linksOf(memory, byAddress)) {
@@ -214,6 +212,25 @@ function inOrder(
   return others.length === 0
     ? { structs: [first], order: 'one CPU' }
     : { structs: [first, ...others], order: 'in the order of their addresses: no list of them was found' };
+}
+
+interface OrderedCpus {
+  readonly structs: readonly CpuStruct[];
+  readonly order: string;
+}
+
+/** The CPUs of the program's own list, if each of them has a state that was found; what differs is told. */
+function byList(all: readonly CpuStruct[], listed: readonly number[] | undefined, found: OrderedCpus): OrderedCpus {
+  if (listed === undefined) return found;
+  const structs = listed.map((start) => all.find(({ eip }) => eip > start && eip - start < REACH));
+  const whole = structs.filter((one) => one !== undefined);
+  const program = "the list of CPUs that QEMU's program exports";
+  if (whole.length < structs.length) {
+    return { ...found, order: `${found.order}; ${program} has ${structs.length}, of which ${whole.length} were found` };
+  }
+  const same = whole.length === found.structs.length && whole.every((one, i) => one === found.structs[i]);
+  if (same) return { ...found, order: `${found.order}, as in ${program}` };
+  return { structs: whole, order: `in the order of ${program}; ${found.order} they would be others` };
 }
 
 /** The list that begins with a CPU that none leads to; the longest of them. */

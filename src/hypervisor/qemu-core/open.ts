@@ -2,26 +2,32 @@ import { hex } from '../../bytes/address.js';
 import type { ByteSource } from '../../bytes/byte-source.js';
 import { type Damage, ExhumeError } from '../../bytes/errors.js';
 import { JoinedSource } from '../../bytes/joined-source.js';
-import type { Container } from '../../dump/container.js';
+import type { Container, HeaderFact } from '../../dump/container.js';
 import type { Opener } from '../../dump/open.js';
 import { EvidenceLog } from '../../kernel/evidence.js';
+import type { Evidence } from '../../kernel/kernel.js';
 import { guestNameOf, optionOf } from '../command-line.js';
 import type { GuestCpu } from '../guest.js';
 import { guestContainer } from '../guest-container.js';
 import { mappedPointers } from '../mapped-pointers.js';
 import { bestSplit } from '../memory-layout.js';
 import { readCpus } from './cpus.js';
+import { EXPORTED, listedCpus, withListedBlocks } from './exported-lists.js';
 import { type FlatView, findFlatViews, type GuestRange } from './flat-view.js';
 import { type BackingFile, guestMemory, type MissingBlock } from './guest-memory.js';
 import { openProcessCore, type ProcessCore } from './process-core.js';
 import { processFacts } from './process-facts.js';
+import { exportedSymbols, isProgram } from './program.js';
 import { findRamBlocks, type RamBlock } from './ram-blocks.js';
 import { threadsOf } from './threads.js';
 
 const KVM_FILE = /anon_inode:kvm-vcpu|^\/dev\/kvm$/;
 
-/** Opens the core of a QEMU process as the machine that it ran. Other sources are files that had the machine's memory. */
-export const openQemuCore: Opener = ([source, ...others], { cacheBytes }): Container | undefined => {
+/**
+ * Opens the core of a QEMU process as the machine that it ran. Other sources are files that had the machine's memory, or
+ * QEMU's program.
+ */
+export const openQemuCore: Opener = ([source, ...parts], { cacheBytes, ...options }): Container | undefined => {
   if (source === undefined) return undefined;
   const core = openProcessCore(source, cacheBytes);
   if (core === undefined) return undefined;
@@ -29,11 +35,18 @@ export const openQemuCore: Opener = ([source, ...others], { cacheBytes }): Conta
   const process = processFacts(core, threads);
   const name = guestNameOf(process.commandLine) ?? process.comm;
   const evidence = new EvidenceLog();
-  const blocks = findRamBlocks(core.memory);
+  const given = parts.find(isProgram);
+  const others = parts.filter((part) => part !== given);
+  const exported = exportedSymbols(core, given, EXPORTED, options, evidence) ?? new Map<string, number>();
+  const found = findRamBlocks(core.memory);
+  if (found.length > 0) evidence.accept('guest memory', 'RAM blocks in the heap', found.map(describeBlock).join(', '));
+  const blocks = withListedBlocks(core.memory, found, exported, evidence);
   if (blocks.length === 0) throw notQemu(source, process.comm);
-  evidence.accept('guest memory', 'RAM blocks in the heap', blocks.map(describeBlock).join(', '));
   const kvm = core.files.some(({ path }) => KVM_FILE.test(path));
-  const { cpus, layout } = readCpus(core.memory, threads, kvm ? core.files : undefined);
+  const { cpus, layout } = readCpus(core.memory, threads, {
+    kvm: kvm ? core.files : undefined,
+    listed: listedCpus(core.memory, exported),
+  });
   const joined = joinSources(source, others);
   const build = (ranges: readonly GuestRange[]) => guestMemory(core, joined.source, ranges, joined.backing, cacheBytes);
   const map = mapOf(core, blocks, evidence, (ranges) => mappedPointers(build(ranges).memory, cpus));
@@ -59,7 +72,7 @@ export const openQemuCore: Opener = ([source, ...others], { cacheBytes }): Conta
     },
     {
       description,
-      files: [source, ...others].map((one) => one.name),
+      files: [source, ...parts].map((one) => one.name),
       incomplete: core.endOfData > source.size,
     },
   );
@@ -71,13 +84,14 @@ export const openQemuCore: Opener = ([source, ...others], { cacheBytes }): Conta
       accelerator: kvm ? 'KVM' : 'TCG',
       ...(stale !== undefined && { stale }),
     },
-    facts: [
-      ...container.facts,
-      ...layout.map((value) => ({ name: 'CPU states', value })),
-      ...evidence.all.map(({ question, method, answer }) => ({ name: question, value: answer ?? '', note: method })),
-    ],
+    facts: [...container.facts, ...layout.map((value) => ({ name: 'CPU states', value })), ...evidence.all.map(factOf)],
   };
 };
+
+function factOf({ question, method, answer, detail }: Evidence): HeaderFact {
+  const note = detail === undefined ? method : `${method}: ${detail}`;
+  return { name: question, value: answer ?? 'not found', note };
+}
 
 /** Which CPUs' registers may be old, and why. */
 function staleOf(cpus: readonly GuestCpu[]): string | undefined {

@@ -23,6 +23,8 @@ const PAGE = 4096;
 const NAME_BYTES = 256;
 /** How far behind `host` the name may begin: 0x34 in QEMU 4.2 to 11.1. */
 const NAME_REACH = 0x60;
+/** How far in the structure `host` is: 0x18. */
+const HOST_REACH = 0x40;
 /** How large a MemoryRegion may be: 272 bytes in QEMU 7.2. */
 const REGION_BYTES = 0x200;
 
@@ -63,6 +65,17 @@ function search(memory: ProcessMemory, spans: readonly Mapped[]): RamBlock[] {
     return false;
   });
   return [...found.values()].sort((a, b) => a.at - b.at);
+}
+
+/** The block whose structure begins at an address; undefined where there is none. */
+export function ramBlockOf(memory: ProcessMemory, self: number): RamBlock | undefined {
+  for (let at = self + 8; at <= self + HOST_REACH; at += 8) {
+    const host = memory.word(at);
+    if (host === undefined || host === 0 || host % PAGE !== 0) continue;
+    const block = blockAt(memory, at, host);
+    if (block?.at === self) return block;
+  }
+  return undefined;
 }
 
 /** @param at where the field `host` may lie */
@@ -121,7 +134,7 @@ function ownerOf(memory: ProcessMemory, region: number, host: number): number | 
   const view = viewOf(bytes);
   for (let at = 0; at + 8 <= bytes.length; at += 8) {
     const pointer = Number(view.getBigUint64(at, true));
-    if (pointer < host && pointer >= host - 0x40 && pointer % 8 === 0) return pointer;
+    if (pointer < host && pointer >= host - HOST_REACH && pointer % 8 === 0) return pointer;
   }
   return undefined;
 }

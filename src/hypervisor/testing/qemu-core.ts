@@ -32,6 +32,8 @@ export interface QemuCoreSpec {
   readonly arguments: readonly string[];
   /** KVM ran the CPUs; `in`: they were inside the guest; else whether QEMU's copy of each one's registers counts. */
   readonly kvm?: 'in' | readonly boolean[];
+  /** The core has the program's first page and its data. */
+  readonly program?: boolean;
   /** What glibc keeps of an assertion. */
   readonly abortMessage?: string;
   readonly signal?: number;
@@ -40,6 +42,15 @@ export interface QemuCoreSpec {
 const HEAP = 0x5555_0000_0000;
 const HEAP_SIZE = 0x80000;
 const STACK = 0x7ffd_0000_0000;
+const PROGRAM = 0x5550_0000_0000;
+const PROGRAM_BYTES = 0x3000;
+export const PROGRAM_PATH = '/usr/bin/qemu';
+const BUILD_ID = Uint8Array.from({ length: 20 }, (_, i) => i + 1);
+/** Addresses in the program's file. */
+const RAM_LIST_AT = 0x2000;
+const CPUS_AT = 0x2100;
+/** Where the link is in a block. */
+const BLOCK_LINK = 0x150;
 const RAM = 0x7f00_0000_0000;
 const RAM_STEP = 0x1_0000_0000;
 const LAYOUTS = {
@@ -72,6 +83,8 @@ export function writeQemuCore(spec: QemuCoreSpec): Uint8Array {
     return at;
   };
 
+  const blocks: number[] = [];
+  const cpuStates: number[] = [];
   const regions = spec.blocks.map(({ name, size }, i) => {
     const region = take(0x110);
     const block = take(0x200);
@@ -84,7 +97,12 @@ export function writeQemuCore(spec: QemuCoreSpec): Uint8Array {
     u64(block + 0x38, size);
     u32(block + 0x48, 1);
     string(block + 0x4c, name);
+    blocks.push(block);
     return region;
+  });
+  blocks.forEach((block, i) => {
+    u64(block + BLOCK_LINK, blocks[i + 1] ?? 0);
+    u64(block + BLOCK_LINK + 8, i === 0 ? PROGRAM + RAM_LIST_AT + 0x38 : (blocks[i - 1] as number) + BLOCK_LINK);
   });
   if (spec.view !== undefined) writeView(spec.view);
   writeCpus();
@@ -95,6 +113,7 @@ export function writeQemuCore(spec: QemuCoreSpec): Uint8Array {
       const data = excluded === true ? new Uint8Array() : blockBytes(i, size);
       return { type: 1, physical: 0n, virtual: BigInt(hostOf(i)), data, memorySize: size, rights: 6 };
     }),
+    ...(spec.program === true ? [programSegment()] : []),
     ...(spec.abortMessage === undefined ? [] : [abortSegment(spec.abortMessage)]),
     { type: 1, physical: 0n, virtual: BigInt(STACK), data: stack(), rights: 6 },
   ];
@@ -124,6 +143,7 @@ export function writeQemuCore(spec: QemuCoreSpec): Uint8Array {
   function writeCpus(): void {
     const layout = LAYOUTS[spec.version];
     const states = spec.cpus.map(() => take(layout.bytes));
+    cpuStates.push(...states);
     spec.cpus.forEach((cpu, i) => {
       const at = states[i] as number;
       u32(at + layout.thread, 1001 + i);
@@ -184,6 +204,25 @@ export function writeQemuCore(spec: QemuCoreSpec): Uint8Array {
     }
   }
 
+  /** The ELF header with PT_PHDR and PT_NOTE, and the variables that the program exports. */
+  function programSegment(): WrittenSegment {
+    const data = new Uint8Array(PROGRAM_BYTES);
+    const words = new DataView(data.buffer);
+    const note = writeNote('GNU', 3, BUILD_ID);
+    data.set(note, 0x400);
+    const header = (at: number, type: number, address: number, size: number) => {
+      words.setUint32(at, type, true);
+      words.setBigUint64(at + 16, BigInt(address), true);
+      words.setBigUint64(at + 32, BigInt(size), true);
+    };
+    header(64, 6, 64, 112);
+    header(64 + 56, 4, 0x400, note.length);
+    words.setBigUint64(RAM_LIST_AT + 0x30, BigInt(blocks[1] ?? 0), true);
+    words.setBigUint64(RAM_LIST_AT + 0x38, BigInt(blocks[0] ?? 0), true);
+    words.setBigUint64(CPUS_AT, BigInt(cpuStates[0] ?? 0), true);
+    return { type: 1, physical: 0n, virtual: BigInt(PROGRAM), data, rights: 6 };
+  }
+
   function notes(): Uint8Array {
     const parts = [prstatus(1000, 0), psinfo(), siginfo(), writeNote('CORE', 6, auxv()), files()];
     const others = spec.cpus.map((_, i) => prstatus(1001 + i, spec.kvm === 'in' ? 0xae80 : 0));
@@ -219,7 +258,8 @@ export function writeQemuCore(spec: QemuCoreSpec): Uint8Array {
   }
 
   function auxv(): Uint8Array {
-    const words = new BigUint64Array([31n, BigInt(STACK + 0xf00), 6n, 4096n, 0n, 0n]);
+    const headers = spec.program === true ? [3n, BigInt(PROGRAM + 64), 5n, 2n] : [];
+    const words = new BigUint64Array([...headers, 31n, BigInt(STACK + 0xf00), 6n, 4096n, 0n, 0n]);
     return new Uint8Array(words.buffer);
   }
 
@@ -227,6 +267,7 @@ export function writeQemuCore(spec: QemuCoreSpec): Uint8Array {
     const mapped: [start: number, end: number, path: string][] = spec.blocks.flatMap(({ file, size }, i) =>
       file === undefined ? [] : [[hostOf(i), hostOf(i) + size, file]],
     );
+    if (spec.program === true) mapped.push([PROGRAM, PROGRAM + PROGRAM_BYTES, PROGRAM_PATH]);
     mapped.push([0x7f50_0001_0000, 0x7f50_0002_0000, '/lib/libc.so.6']);
     if (spec.kvm !== undefined) {
       for (const i of spec.cpus.keys()) {
@@ -273,4 +314,56 @@ function abortSegment(message: string): WrittenSegment {
   new DataView(data.buffer).setUint32(0, 4096, true);
   data.set(new TextEncoder().encode(message), 4);
   return { type: 1, physical: 0n, virtual: 0x7f60_0000_0000n, data, rights: 6 };
+}
+
+/** The program of such a core, with what it exports. */
+export function writeProgram(buildId: Uint8Array = BUILD_ID): Uint8Array {
+  const symbols: readonly [string, number][] = [
+    ['other', 0x1000],
+    ['ram_list', RAM_LIST_AT],
+    ['cpus_queue', CPUS_AT],
+  ];
+  const strings = new TextEncoder().encode(`\0${symbols.map(([name]) => `${name}\0`).join('')}`);
+  const table = new Uint8Array(24 * (symbols.length + 1));
+  let name = 1;
+  symbols.forEach(([text, value], i) => {
+    const view = new DataView(table.buffer, 24 * (i + 1), 24);
+    view.setUint32(0, name, true);
+    view.setBigUint64(8, BigInt(value), true);
+    name += text.length + 1;
+  });
+  const names = new TextEncoder().encode('\0.dynsym\0.dynstr\0.note\0.shstrtab\0');
+  const sections: readonly [name: number, type: number, data: Uint8Array, link: number][] = [
+    [0, 0, new Uint8Array(), 0],
+    [1, 11, table, 2],
+    [9, 3, strings, 0],
+    [17, 7, writeNote('GNU', 3, buildId), 0],
+    [23, 3, names, 0],
+  ];
+  const headersAt = 64;
+  const bytes = new Uint8Array(
+    headersAt + 64 * sections.length + sections.reduce((sum, [, , data]) => sum + data.length, 0),
+  );
+  const view = new DataView(bytes.buffer);
+  bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  view.setUint16(16, 3, true);
+  view.setUint16(18, 62, true);
+  view.setUint32(20, 1, true);
+  view.setBigUint64(40, BigInt(headersAt), true);
+  view.setUint16(52, 64, true);
+  view.setUint16(58, 64, true);
+  view.setUint16(60, sections.length, true);
+  view.setUint16(62, sections.length - 1, true);
+  let at = headersAt + 64 * sections.length;
+  sections.forEach(([text, type, data, link], i) => {
+    const header = headersAt + 64 * i;
+    view.setUint32(header, text, true);
+    view.setUint32(header + 4, type, true);
+    view.setBigUint64(header + 24, BigInt(at), true);
+    view.setBigUint64(header + 32, BigInt(data.length), true);
+    view.setUint32(header + 40, link, true);
+    bytes.set(data, at);
+    at += data.length;
+  });
+  return bytes;
 }
