@@ -75,15 +75,19 @@ echo c > /proc/sysrq-trigger
 `;
 }
 
+/** With it a kernel that panics has its other CPUs save their registers (`crash_notes`), though it has no capture kernel. */
+const SAVE_REGISTERS = ' crash_kexec_post_notifiers';
+
 function startGuest(guest: InnerGuest, commandLine = PLAIN_COMMAND_LINE): string {
   const { kernel, initrd } = guestFiles(guest);
+  const saving = guest.unasked ? SAVE_REGISTERS : '';
   const program = guest.machine === 'microvm' ? 'qemu-system-x86_64-microvm' : 'qemu-system-x86_64';
   const args = [
     ...[`-name`, guest.name, '-uuid', uuidOf(guest)],
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-L', FIRMWARE],
     ...['-machine', guest.machine === 'microvm' ? 'microvm,rtc=on' : 'pc', '-accel', 'kvm', '-cpu', 'host'],
     ...['-smp', `${guest.cpus}`, '-m', `${guest.megabytes}`],
-    ...['-kernel', kernel, '-initrd', initrd, '-append', `"${commandLine} noxsave"`],
+    ...['-kernel', kernel, '-initrd', initrd, '-append', `"${commandLine} noxsave${saving}"`],
     ...['-serial', `file:/tmp/${guest.name}.serial`],
     ...['-chardev', `pipe,id=monitor,path=/tmp/${guest.name}`, '-mon', 'monitor'],
     ...(guest.vmcoreinfo ? ['-device', 'vmcoreinfo'] : []),
@@ -97,6 +101,8 @@ function reachGuest(guest: InnerGuest, seconds: number, dumpTo?: string): string
   const { name } = guest;
   // What a guest tells of the one inside it is behind a bar.
   const marker = `^${guest.ending === 'panic' ? '[^|]*end Kernel panic' : READY}`;
+  const reached = waitUntil(`grep -q '${marker}' /tmp/${name}.serial`, seconds);
+  if (guest.unasked) return `${reached}\nask ${name} stop > /dev/null`;
   const state = { panic: '', hung: 'CPL=3', idle: 'HLT=1' }[guest.ending];
   const caught =
     state === ''
@@ -105,7 +111,7 @@ function reachGuest(guest: InnerGuest, seconds: number, dumpTo?: string): string
           `until ask ${name} stop > /dev/null; ask ${name} 'info registers -a' > /tmp/${name}.registers; [ $(grep -c ${state} /tmp/${name}.registers) = ${guest.cpus} ]; do ask ${name} cont > /dev/null; sleep 0.1; done`,
         ];
   return [
-    waitUntil(`grep -q '${marker}' /tmp/${name}.serial`, seconds),
+    reached,
     ...caught,
     ...(dumpTo === undefined ? [] : dumpGuest(name, dumpTo)),
     `for what in cpus name uuid 'mtree -f' ramblock; do ask ${name} "info $what"; done > /tmp/${name}.info`,
@@ -139,10 +145,8 @@ wait
 `;
 }
 
-function tellGuest({ name }: InnerGuest): string[] {
-  return [
-    `tell ${name}.serial cat /tmp/${name}.serial`,
-    `tell ${name}.registers cat /tmp/${name}.registers`,
-    `tell ${name}.info cat /tmp/${name}.info`,
-  ];
+function tellGuest({ name, unasked }: InnerGuest): string[] {
+  const console = `tell ${name}.serial cat /tmp/${name}.serial`;
+  if (unasked) return [console];
+  return [console, `tell ${name}.registers cat /tmp/${name}.registers`, `tell ${name}.info cat /tmp/${name}.info`];
 }

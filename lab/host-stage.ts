@@ -77,6 +77,7 @@ async function attempt(host: Host, directory: string): Promise<void> {
     writeFileSync(join(directory, name), plain(text), 'latin1');
   }
   host.guests.forEach((inner, index) => {
+    if (inner.unasked) return;
     if (inner.inside !== undefined) keepInside(directory, inner.name);
     const path = join(directory, `${inner.name}.elf`);
     run('cp', ['--sparse=always', dumpFile(scratch, index), path]);

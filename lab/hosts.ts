@@ -16,6 +16,11 @@ export interface InnerGuest {
   readonly vmcoreinfo: boolean;
   /** What it does after its own QEMU dumped it, until the host dies: nothing more, or go on. */
   readonly after: 'stopped' | 'running';
+  /**
+   * Its QEMU is told to stop it and asked for nothing, so that its registers there are of long ago; nor does it dump it.
+   * When it panics it has its other CPUs save theirs. It is the first: whoever panicked and goes on keeps a CPU busy.
+   */
+  readonly unasked?: true;
   /** It is a host itself: its CPU is caught inside that guest, which goes on. */
   readonly inside?: InnerGuest;
 }
@@ -67,6 +72,17 @@ export const HOSTS: readonly Host[] = [
     megabytes: 1024,
     cpus: 2,
     guests: [
+      {
+        name: 'epsilon',
+        kernel: '6.1',
+        machine: 'microvm',
+        megabytes: 96,
+        cpus: 2,
+        ending: 'panic',
+        vmcoreinfo: false,
+        after: 'stopped',
+        unasked: true,
+      },
       {
         name: 'gamma',
         kernel: '7.2',

@@ -22,7 +22,8 @@ export function cpuPlace(cpu: CpuReport): string {
     firmware: 'in firmware, or never started',
     unknown: '',
   };
-  return [place, mode[cpu.mode]].filter((part) => part !== '').join(', ');
+  const old = cpu.stale === null ? '' : 'may be old';
+  return [place, mode[cpu.mode], old].filter((part) => part !== '').join(', ');
 }
 
 /** Every register of a CPU: where it was, general registers in a grid, and what they point to. */

@@ -7,7 +7,7 @@ export function* regsText({ cpus }: RegsReport, options: TextOptions): Generator
   for (const [i, cpu] of cpus.entries()) {
     if (i > 0) yield '';
     yield cpuLine(page, cpu);
-    if (cpu.stale !== null) yield* page.prose(`may be old: ${cpu.stale}`);
+    if (cpu.stale !== null) yield* page.prose(cpu.stale);
     yield* cpuBlock(page, cpu, { system: true });
   }
 }
