@@ -21,6 +21,8 @@ const IMAGES = {
 
 export type KernelName = keyof typeof IMAGES;
 
+export const KERNELS = Object.keys(IMAGES) as readonly KernelName[];
+
 export interface Kernel {
   readonly name: KernelName;
   readonly release: string;

@@ -2,22 +2,20 @@
 
 import { parseArgs } from 'node:util';
 import { keepPeerAnswers } from './answers.js';
-import { installForky } from './chroot.js';
 import { makeCore } from './core-stage.js';
 import { CORES, type Core } from './cores.js';
 import { labDirectory } from './directories.js';
-import { pstoreDriver } from './guest.js';
+import { fetchAll, install } from './fetch.js';
 import { makeHost } from './host-stage.js';
 import { HOSTS, type Host, NESTED_HOST } from './hosts.js';
 import { lockLab } from './lock.js';
-import { installPackages } from './packages.js';
 import { SCENES, type Scene } from './scenes.js';
 import { LabError, say } from './shell.js';
 import { makeScene } from './stage.js';
 import { makeStreams } from './stream-stage.js';
 import { STREAMS, type Streams } from './streams.js';
 
-const HELP = `npm run lab -- [--list] [--force] [--peers] [SCENE...]
+const HELP = `npm run lab -- [--list] [--force] [--peers] [--fetch] [SCENE...]
 
 Boots guests under QEMU and keeps dumps of them, with the truth about each, in
 ${labDirectory} (EXHUME_LAB_DIR). Needs Debian bookworm and root.
@@ -26,6 +24,7 @@ ${labDirectory} (EXHUME_LAB_DIR). Needs Debian bookworm and root.
   --list     names the scenes
   --force    makes them again although they are there
   --peers    keeps what crash and drgn say about them, too (fetches debug information)
+  --fetch    only fetches and builds what they need
 `;
 
 async function main(): Promise<number> {
@@ -35,6 +34,7 @@ async function main(): Promise<number> {
       list: { type: 'boolean' },
       force: { type: 'boolean' },
       peers: { type: 'boolean' },
+      fetch: { type: 'boolean' },
       help: { type: 'boolean' },
     },
   });
@@ -57,10 +57,12 @@ async function main(): Promise<number> {
     return 2;
   }
   await lockLab();
-  installPackages();
-  installForky();
-  // Tests that run at the same time find it made: they would build it over each other.
-  if (positionals.length === 0) for (const name of ['6.1', '7.2'] as const) pstoreDriver(name);
+  if (values.fetch) {
+    fetchAll(values.peers ?? false);
+    return 0;
+  }
+  if (positionals.length === 0) fetchAll(false);
+  else install();
   const failed = await makeAll(toMake(positionals, values.force ?? false, values.peers ?? false));
   if (failed.length > 0) console.error(`failed: ${failed.join(', ')}`);
   return failed.length > 0 ? 1 : 0;
@@ -79,11 +81,16 @@ function toMake(named: readonly string[], force: boolean, peers: boolean): Makin
     if (peers) keepPeerAnswers(one);
     return made;
   };
+  const takesLong = ({ ending }: Scene): boolean => ending === 'live' || ending === 'kdump';
+  // Those that take long come first: else one of them ends alone.
   const usual: Making[] = [
-    ...SCENES.map((one) => ({ name: one.name, make: () => scene(one) })),
     ...HOSTS.map((one) => ({ name: one.name, make: () => makeHost(one, force) })),
-    ...CORES.map((one) => ({ name: one.name, make: () => makeCore(one, force) })),
     ...STREAMS.map((one) => ({ name: one.name, make: () => makeStreams(one, force) })),
+    ...CORES.map((one) => ({ name: one.name, make: () => makeCore(one, force) })),
+    ...[...SCENES.filter(takesLong), ...SCENES.filter((one) => !takesLong(one))].map((one) => ({
+      name: one.name,
+      make: () => scene(one),
+    })),
   ];
   if (named.length === 0) return usual;
   const slow = [{ name: NESTED_HOST.name, make: () => makeHost(NESTED_HOST, force) }];
