@@ -38,7 +38,7 @@ export function setup() {
 }
 
 /** The command as one file; src/cli/launch.cts says why. Threads have one of their own beside it. */
-function bundle() {
+export function bundle() {
   rmSync(new URL('../dist/bin', import.meta.url), { recursive: true, force: true });
   const esbuild = (entry, outfile, ...options) => {
     const common = ['--bundle', '--platform=node', '--target=node20', '--charset=ascii', '--log-level=warning'];
