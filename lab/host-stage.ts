@@ -63,6 +63,7 @@ async function attempt(host: Host, directory: string): Promise<void> {
     await guest.waitFor(UP, UP_SECONDS);
     await guest.waitFor(READY, isNested(host) ? NESTED_READY_SECONDS : READY_SECONDS);
     say(`${host.name}: guests there after ${seconds()} s`);
+    if (host.caughtIn !== undefined) await dumpInGuest(guest, truthOf(truthDisk), host.caughtIn, directory);
     tellWord(truthDisk);
     await guest.waitFor(PANICKED, PANIC_SECONDS);
     await guest.execute('stop');
@@ -71,9 +72,7 @@ async function attempt(host: Host, directory: string): Promise<void> {
   } finally {
     await guest.quit();
   }
-  for (const [name, text] of sections(
-    readFileSync(truthDisk).subarray(0, WORD_OFFSET).toString('latin1').replaceAll('\0', ''),
-  )) {
+  for (const [name, text] of truthOf(truthDisk)) {
     writeFileSync(join(directory, name), plain(text), 'latin1');
   }
   host.guests.forEach((inner, index) => {
@@ -92,6 +91,30 @@ async function attempt(host: Host, directory: string): Promise<void> {
 
 function isNested(host: Host): boolean {
   return host.guests.some(({ inside }) => inside !== undefined);
+}
+
+/** What the host has told. */
+function truthOf(truthDisk: string): Map<string, string> {
+  return sections(readFileSync(truthDisk).subarray(0, WORD_OFFSET).toString('latin1').replaceAll('\0', ''));
+}
+
+/** Dumps the host as it runs, when the guest's page table is on one of its CPUs; then it goes on. */
+async function dumpInGuest(
+  guest: Guest,
+  truth: ReadonlyMap<string, string>,
+  inner: string,
+  directory: string,
+): Promise<void> {
+  const table = (registers: string): string | undefined => /CR3=(\w+)/.exec(registers)?.[1];
+  const own = table(truth.get(`${inner}.registers`) ?? '');
+  if (own === undefined) throw new LabError(`it is not known what page table ${inner} has`);
+  await guest.catch((cpus) => cpus.some((cpu) => table(cpu) === own));
+  writeFileSync(join(directory, 'caught.registers'), await guest.monitor('info registers -a'));
+  const elf = join(directory, 'caught.elf');
+  await guest.dump(elf, 'elf');
+  run('fallocate', ['--dig-holes', elf]);
+  chmodSync(elf, 0o644);
+  await guest.execute('cont');
 }
 
 /** What a guest told on its console of the one inside it. */

@@ -8,6 +8,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { physicalAddress } from '../../src/bytes/address.js';
+import { isExhumeError } from '../../src/bytes/errors.js';
 import type { Container } from '../../src/dump/container.js';
 import { openDumpFiles } from '../../src/dump/node.js';
 import { findControlGuests } from '../../src/hypervisor/control/find.js';
@@ -21,7 +23,10 @@ import type { VmcsLayout } from '../../src/hypervisor/control/vmcs-layout.js';
 import { vmcsinfoAt } from '../../src/hypervisor/control/vmcsinfo.js';
 import { findGuests } from '../../src/hypervisor/find.js';
 import type { GuestCpu } from '../../src/hypervisor/guest.js';
+import { readVcpus } from '../../src/hypervisor/kvm/vcpus.js';
+import { findVms } from '../../src/hypervisor/kvm/vms.js';
 import { solveLayout } from '../../src/hypervisor/solve.js';
+import { KernelView } from '../../src/kernel/kernel-view.js';
 import { openKernels, selectKernel } from '../../src/kernel/open.js';
 import { openMachine } from '../../src/machine/open.js';
 import { buildGuests, guestsOf } from '../../src/report/guests.js';
@@ -30,6 +35,7 @@ import type { RegsReport } from '../../src/report/schema/cpu.js';
 import type { GuestsReport } from '../../src/report/schema/guests.js';
 import { openSubject } from '../../src/report/subject.js';
 import { PatchedMemory } from '../../src/testing/patched-memory.js';
+import { Random } from '../../src/testing/random.js';
 import { sceneDirectory } from '../directories.js';
 import { EXHUME } from '../exhume.js';
 import { run } from '../shell.js';
@@ -138,6 +144,7 @@ function moved(page: Uint8Array): Uint8Array {
   return other;
 }
 
+const ROUNDS = 20;
 const PAGE = 4096;
 const HEADER = 16;
 /** What is behind the last field, so that none is torn apart. */
@@ -168,6 +175,37 @@ describe('a processor that nobody knows', () => {
     // Without its tag, which tells the order of the CPUs.
     assert.deepEqual(guest?.cpus.map(ripOf).sort(), whole?.cpus.map(ripOf).sort());
     assert.equal(guest?.cpus.length, GUEST_CPUS);
+  });
+});
+
+describe('broken structures', () => {
+  it(`of KVM in ${ROUNDS} ways: a layout is solved, or is not, and the guest is found in part, or not`, () => {
+    const view = new KernelView(kernel);
+    const kvm = findVms(view, () => [], []).vms[0];
+    assert.ok(kvm);
+    const places = readVcpus(view, kvm, () => [], []).map(({ vcpu }) => view.memory.translate(vcpu.address) ?? 0);
+    const random = new Random(0x71);
+    const memory = new PatchedMemory(container.memory);
+    const dump = { container: { ...container, memory }, machine: openMachine({ ...container, memory }), kernel };
+    let less = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const place of [...places, ...scan.found.map(({ address }) => address)]) {
+        const bytes = container.memory.bytes(physicalAddress(place), PAGE);
+        random.mutate(bytes, 40);
+        memory.write(place, bytes);
+      }
+      try {
+        const { layout } = solveLayout({ ...dump, kernel: selectKernel(openKernels(dump.machine)) });
+        for (const offset of layout?.offsets.values() ?? []) assert.ok(offset >= 0 && offset < PAGE);
+        if (layout === undefined) less++;
+      } catch (error) {
+        if (!isExhumeError(error)) throw error;
+        less++;
+      }
+      findGuests({ ...dump, kernel: selectKernel(openKernels(dump.machine)) });
+      memory.restore();
+    }
+    assert.ok(less > 0, 'the damage hits something');
   });
 });
 
@@ -232,7 +270,8 @@ describe('the guest', () => {
   });
 
   it('was dumped from outside, with its VMCSs still on the processor: it is said of each', () => {
-    for (const { stale } of guests.guests[0]?.cpus ?? []) assert.match(stale ?? '', /^its VMCS was still loaded on CPU 0/);
+    for (const { stale } of guests.guests[0]?.cpus ?? [])
+      assert.match(stale ?? '', /^its VMCS was still loaded on CPU 0/);
     assert.equal(guests.guests[0]?.cpus.length, GUEST_CPUS);
   });
 

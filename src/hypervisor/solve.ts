@@ -6,7 +6,7 @@ import { scanForControl } from './control/scan.js';
 import { solvePages } from './control/solve-pages.js';
 import type { Solution, VmcsWitness } from './control/solver.js';
 import type { Host } from './find.js';
-import { hasKvm } from './kvm/find.js';
+import { hasKvm } from './kvm/on-cpu.js';
 import { solveHost, vmcsWitnesses } from './kvm/vmcs-layouts.js';
 import { findVms } from './kvm/vms.js';
 

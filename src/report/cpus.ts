@@ -1,4 +1,6 @@
 import { hex, type VirtualAddress } from '../bytes/address.js';
+import { cpusInGuests } from '../hypervisor/kvm/on-cpu.js';
+import { attempt } from '../kernel/collect.js';
 import type { Kernel } from '../kernel/kernel.js';
 import type { Cpu, Machine } from '../machine/machine.js';
 import { isAbsence } from './absence.js';
@@ -8,16 +10,19 @@ import { hexOrNull, symbolOf } from './words.js';
 
 /**
  * The CPUs with what their registers point to. Where the dump holds several kernels, each CPU's addresses are told by the
- * kernel that it was running: a dump taken while a capture kernel ran has its registers, not those of the crash.
+ * kernel that it was running: a dump taken while a capture kernel ran has its registers, not those of the crash. Of a CPU that
+ * was inside a guest they mean nothing to the kernel.
  * @param crashed the CPU on which the chosen kernel died, if any
  */
 export function cpuReports(subject: Subject, machine: Machine, crashed: number | undefined): CpuReport[] {
   const { kernels } = subject.search;
   const chosen = isAbsence(subject.kernel) ? undefined : subject.kernel;
+  const inGuests = chosen && attempt([], 'CPUs', () => new Set(cpusInGuests(chosen).map(({ index }) => index)));
   return machine.cpus.map((cpu) => {
     const running = kernels.length < 2 ? chosen : (runningKernel(machine, cpu, kernels) ?? chosen);
     const otherKernel = running === undefined || running.index === chosen?.index ? null : running.index;
-    return cpuReport(cpu, running, { crashed: cpu.index === crashed, otherKernel });
+    const guest = otherKernel === null && (inGuests?.has(cpu.index) ?? false);
+    return cpuReport(cpu, guest ? undefined : running, { crashed: cpu.index === crashed, otherKernel, guest });
   });
 }
 
@@ -34,7 +39,7 @@ function runningKernel(machine: Machine, cpu: Cpu, kernels: readonly Kernel[]): 
 function cpuReport(
   cpu: Cpu,
   kernel: Kernel | undefined,
-  { crashed, otherKernel }: Pick<CpuReport, 'crashed' | 'otherKernel'>,
+  { crashed, otherKernel, guest }: Pick<CpuReport, 'crashed' | 'otherKernel' | 'guest'>,
 ): CpuReport {
   const registers = (map: ReadonlyMap<string, bigint>): RegisterReport[] =>
     [...map].map(([name, value]) => ({ name, value: hex(value), symbol: symbolOf(kernel, value) }));
@@ -44,6 +49,7 @@ function cpuReport(
     mode: cpu.mode,
     crashed,
     otherKernel,
+    guest,
     pid: cpu.pid ?? null,
     ip: hexOrNull(ip),
     symbol: ip === undefined ? null : symbolOf(kernel, ip),

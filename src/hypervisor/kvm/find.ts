@@ -1,6 +1,5 @@
 import type { Damage } from '../../bytes/errors.js';
 import { attempt } from '../../kernel/collect.js';
-import type { Kernel } from '../../kernel/kernel.js';
 import { KernelView } from '../../kernel/kernel-view.js';
 import type { Task } from '../../kernel/tasks/task.js';
 import { readTasks } from '../../kernel/tasks/task-list.js';
@@ -8,7 +7,7 @@ import type { Struct } from '../../kernel/types/struct.js';
 import type { Findings, Host } from '../find.js';
 import type { GuestParts } from '../guest.js';
 import { nestedCpus } from '../guest-container.js';
-import { cpusNotInHost } from './on-cpu.js';
+import { cpusNotInHost, hasKvm } from './on-cpu.js';
 import { allVcpus } from './vcpus.js';
 import { readVm } from './vm.js';
 import { hostLayouts } from './vmcs-layouts.js';
@@ -39,9 +38,4 @@ export function findKvmGuests({ kernel, container }: Host): Findings | undefined
     return guest === undefined ? [] : [guest];
   });
   return { guests, evidence: [...evidence, ...ofLayouts], damage };
-}
-
-/** Its variable is among the symbols only with CONFIG_KALLSYMS_ALL, its functions always are. */
-export function hasKvm({ symbols }: Kernel): boolean {
-  return ['vm_list', 'kvm_vcpu_ioctl', 'kvm_vm_ioctl'].some((name) => symbols.address(name) !== undefined);
 }

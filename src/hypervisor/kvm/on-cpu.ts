@@ -40,6 +40,16 @@ export function cpusNotInHost(kernel: Kernel): Cpu[] {
   });
 }
 
+/** The same where the kernel has virtual machines: nothing else takes a CPU away from it while a dump is made from outside. */
+export function cpusInGuests(kernel: Kernel): Cpu[] {
+  return kernel.machine.creator === 'qemu' && hasKvm(kernel) ? cpusNotInHost(kernel) : [];
+}
+
+/** Its variable is among the symbols only with CONFIG_KALLSYMS_ALL, its functions always are. */
+export function hasKvm({ symbols }: Kernel): boolean {
+  return ['vm_list', 'kvm_vcpu_ioctl', 'kvm_vm_ioctl'].some((name) => symbols.address(name) !== undefined);
+}
+
 /**
  * The CPU that was inside this vCPU's guest: by CR3, where it is the one that the guest was left with last; else the CPU
  * that KVM says it ran on, if the guest's own memory maps its RIP below its CR3.

@@ -31,6 +31,9 @@ export const CpuSchema = Type.Object(
     otherKernel: Type.Union([Count('Index'), Type.Null()], {
       description: 'The other kernel that it was running when the dump was taken, so that its registers are from there',
     }),
+    guest: Type.Boolean({
+      description: "It was inside a virtual machine when the dump was made from outside: its registers are the guest's",
+    }),
     pid: nullable(Type.Integer(), "pr_pid of its NT_PRSTATUS note: a task in kdump's notes, cpu number + 1 in QEMU's"),
     ip: nullable(Hex('Instruction pointer'), 'Where it was executing'),
     symbol: nullable(Type.String(), 'The same as name+0xoffset/0xsize'),

@@ -22,8 +22,9 @@ export function cpuPlace(cpu: CpuReport): string {
     firmware: 'in firmware, or never started',
     unknown: '',
   };
+  const where = cpu.guest ? 'inside a guest, whose registers these are' : mode[cpu.mode];
   const old = cpu.stale === null ? '' : 'may be old';
-  return [place, mode[cpu.mode], old].filter((part) => part !== '').join(', ');
+  return [place, where, old].filter((part) => part !== '').join(', ');
 }
 
 /** Every register of a CPU: where it was, general registers in a grid, and what they point to. */

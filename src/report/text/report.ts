@@ -123,8 +123,8 @@ function* cpus(page: Page, report: Report): Generator<string> {
   const whole = report.cpus.some(({ crashed }) => crashed) ? 1 : 2;
   for (const [i, cpu] of ordered.entries()) {
     yield `  ${cpuLine(page, cpu)}`;
-    // What another kernel did after the crash says nothing about it.
-    if (i < whole && cpu.otherKernel === null) yield* cpuBlock(page, cpu, { system: false });
+    // What another kernel did after the crash says nothing about it, nor what a guest did.
+    if (i < whole && cpu.otherKernel === null && !cpu.guest) yield* cpuBlock(page, cpu, { system: false });
   }
 }
 
