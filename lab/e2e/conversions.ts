@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { after } from 'node:test';
 import type { Pfn } from '../../src/bytes/address.js';
-import type { PhysicalMemory } from '../../src/dump/memory.js';
+import { joinRanges, type PhysicalMemory } from '../../src/dump/memory.js';
 import { openDumpFiles } from '../../src/dump/node.js';
 import type { ConvertReport } from '../../src/report/schema/convert.js';
 import { labPath } from '../directories.js';
@@ -31,20 +31,27 @@ export function memoryOf(files: readonly string[], raw = false): PhysicalMemory 
   return openDumpFiles(files, raw ? { format: 'raw' } : {}).memory;
 }
 
+/** The same, with all its pages kept once they were read: for what many others are compared with. */
+export function keptMemoryOf(file: string, raw = false): PhysicalMemory {
+  return openDumpFiles([file], { cacheBytes: 2 ** 30, ...(raw ? { format: 'raw' } : {}) }).memory;
+}
+
 /** QEMU describes the firmware as the last MiB below 4 GiB. */
 export const FIRMWARE = 0xfff00;
 
 /** How many pages are the same; fails for the first one that is not. */
 export function samePages(one: PhysicalMemory, other: PhysicalMemory): number {
   let same = 0;
-  const end = Math.max(one.ranges().at(-1)?.end ?? 0, other.ranges().at(-1)?.end ?? 0) / 4096;
-  for (let pfn = 0; pfn < end; pfn++) {
-    const [before, now] = [one.page(pfn as Pfn), other.page(pfn as Pfn)];
-    // The firmware, which the kernel does not know, is in no kdump file.
-    if (pfn >= FIRMWARE && now === 'absent') continue;
-    if (typeof before === 'string' || typeof now === 'string') assert.equal(now, before, `page ${pfn}`);
-    else if (Buffer.compare(before, now) === 0) same++;
-    else assert.fail(`page ${pfn} is another one`);
+  // What neither of them describes is absent in both.
+  for (const { start, end } of joinRanges([...one.ranges(), ...other.ranges()])) {
+    for (let pfn = Math.floor(start / 4096); pfn < end / 4096; pfn++) {
+      const [before, now] = [one.page(pfn as Pfn), other.peek(pfn as Pfn)];
+      // The firmware, which the kernel does not know, is in no kdump file.
+      if (pfn >= FIRMWARE && now === 'absent') continue;
+      if (typeof before === 'string' || typeof now === 'string') assert.equal(now, before, `page ${pfn}`);
+      else if (Buffer.compare(before, now) === 0) same++;
+      else assert.fail(`page ${pfn} is another one`);
+    }
   }
   return same;
 }
