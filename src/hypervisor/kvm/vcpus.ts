@@ -84,7 +84,7 @@ export function statisticsName(kvm: Struct): string | undefined {
 }
 
 /** What a step reads; undefined where that is not in the dump, or no such member in the kernel. */
-function readable<T>(step: () => T): T | undefined {
+export function readable<T>(step: () => T): T | undefined {
   try {
     return step();
   } catch (error) {

@@ -1,10 +1,9 @@
-import { isExhumeError } from '../../bytes/errors.js';
 import type { KernelView } from '../../kernel/kernel-view.js';
 import type { Struct } from '../../kernel/types/struct.js';
 import type { KnownValue, VmcsWitness } from '../control/solver.js';
 import { VMCS_BYTES } from '../control/vmcs-layout.js';
 import { CachedRegisters } from './cached-registers.js';
-import { type Vcpu, vendorVcpu } from './vcpus.js';
+import { readable, type Vcpu, vendorVcpu } from './vcpus.js';
 
 /**
  * What KVM's structures say that fields of a vCPU's VMCS hold (arch/x86/kvm/vmx/vmx.c): what it keeps copies of
@@ -16,10 +15,10 @@ export function vmcsWitness(view: KernelView, vcpu: Vcpu, name: string): VmcsWit
   const around = vendorVcpu(view, vcpu.vcpu);
   if (around?.vendor !== 'vmx') return undefined;
   const vmx = around.struct;
-  const loaded = attempt(() => vmx.follow('loaded_vmcs'));
+  const loaded = readable(() => vmx.follow('loaded_vmcs'));
   // Of a guest that runs a guest, arch has that one's registers.
-  const own = loaded !== undefined && attempt(() => vmx.addressOf('vmcs01')) === loaded.address;
-  const bytes = own ? attempt(() => view.memory.bytes(loaded.pointer('vmcs'), VMCS_BYTES)) : undefined;
+  const own = loaded !== undefined && readable(() => vmx.addressOf('vmcs01')) === loaded.address;
+  const bytes = own ? readable(() => view.memory.bytes(loaded.pointer('vmcs'), VMCS_BYTES)) : undefined;
   if (loaded === undefined || bytes === undefined) return undefined;
   const facts = new Facts(view, vcpu, vmx, loaded);
   facts.ofControls();
@@ -88,7 +87,7 @@ class Facts {
     }
     if (this.secondary(SECONDARY_PLE)) {
       this.variable('PLE_GAP', 'ple_gap', U32);
-      if (attempt(() => this.vmx.int('ple_window_dirty')) === 0) this.member('PLE_WINDOW', 'ple_window', U32);
+      if (readable(() => this.vmx.int('ple_window_dirty')) === 0) this.member('PLE_WINDOW', 'ple_window', U32);
     }
     if (this.secondary(SECONDARY_VPID)) this.member('VIRTUAL_PROCESSOR_ID', 'vpid', 0xffffn);
     if (this.has('exec', EXEC_TSC_OFFSET)) this.cached('TSC_OFFSET', 'tsc_offset');
@@ -126,7 +125,7 @@ class Facts {
       this.view.address('entry_SYSENTER_compat'),
     );
     if ((this.control('vm_exit') & EXIT_LOAD_EFER) !== 0) this.variable('HOST_IA32_EFER', 'host_efer');
-    const area = attempt(() => this.entryArea());
+    const area = readable(() => this.entryArea());
     if (area === undefined) return;
     const from = `the cpu_entry_area of CPU ${this.vcpu.hostCpu}`;
     this.tell('HOST_GDTR_BASE', from, () => area.addressOf('gdt'));
@@ -174,7 +173,7 @@ class Facts {
 
   /** Registers that KVM has read, and not changed since; what the guest owns of CR0 and CR4. */
   ofGuest(): void {
-    const registers = attempt(() => new CachedRegisters(this.view, this.vcpu.vcpu));
+    const registers = readable(() => new CachedRegisters(this.view, this.vcpu.vcpu));
     if (registers === undefined) return;
     const cached = (field: string, name: string, more?: Partial<KnownValue>): void => {
       if (!registers.all().has(name) || !registers.has(name) || (registers.changed(name) && more?.behind === undefined))
@@ -186,7 +185,7 @@ class Facts {
     cached('GUEST_CR3', 'cr3', { from: 'arch.cr3' });
     for (const name of ['cr0', 'cr4'] as const) {
       const field = name.toUpperCase();
-      const owned = attempt(() => this.vcpu.vcpu.big(`arch.${name}_guest_owned_bits`));
+      const owned = readable(() => this.vcpu.vcpu.big(`arch.${name}_guest_owned_bits`));
       if (owned === undefined) continue;
       const from = `arch.${name}_guest_owned_bits`;
       this.known.set(`${field}_GUEST_HOST_MASK`, { value: BigInt.asUintN(64, ~owned), from });
@@ -212,11 +211,11 @@ class Facts {
 
   /** `segment_cache`: what was read since the guest was left. */
   ofSegments(): void {
-    const mask = this.segments ? attempt(() => this.vmx.int('segment_cache.bitmask')) : undefined;
-    const cache = attempt(() => this.vmx.addressOf('segment_cache.seg'));
+    const mask = this.segments ? readable(() => this.vmx.int('segment_cache.bitmask')) : undefined;
+    const cache = readable(() => this.vmx.addressOf('segment_cache.seg'));
     if (mask === undefined || cache === undefined) return;
     for (const [i, name] of SEGMENTS.entries()) {
-      const segment = attempt(() => {
+      const segment = readable(() => {
         const all = this.vmx.type.require('segment_cache.seg');
         return this.view.struct('kvm_save_segment', cache + BigInt(Math.floor(all.size / SEGMENTS.length) * i));
       });
@@ -235,7 +234,7 @@ class Facts {
   }
 
   private tell(field: string, from: string, value: () => bigint | undefined, bits?: bigint): void {
-    const told = attempt(value);
+    const told = readable(value);
     if (told !== undefined) this.known.set(field, { value: told, from, ...(bits !== undefined && { bits }) });
   }
 
@@ -263,7 +262,7 @@ class Facts {
   }
 
   private control(member: string): number {
-    return attempt(() => this.loaded.int(`controls_shadow.${member}`)) ?? 0;
+    return readable(() => this.loaded.int(`controls_shadow.${member}`)) ?? 0;
   }
 
   private has(member: string, bit: number): boolean {
@@ -288,15 +287,5 @@ class Facts {
     const index = random ? this.view.memory.u32(this.view.perCpu('_cea_offset', cpu)) : cpu;
     const { size } = this.view.types.requireStruct('cpu_entry_area');
     return this.view.struct('cpu_entry_area', CPU_ENTRY_AREAS + BigInt(index) * BigInt(size));
-  }
-}
-
-/** What is not there or cannot be read tells nothing, and is missed by nobody. */
-function attempt<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (!isExhumeError(error)) throw error;
-    return undefined;
   }
 }
