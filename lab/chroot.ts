@@ -27,6 +27,8 @@ const PACKAGES = [
 const TOOLS = ['gcc', 'make', 'pahole', 'dkms'];
 
 const root = join(labDirectory, SUITE);
+/** Where its files are in this machine. */
+export const forkyRoot = root;
 /** Holds the list of what was installed. */
 const stamp = join(root, '.exhume-lab');
 const installed = `${PACKAGES.join('\n')}\n`;

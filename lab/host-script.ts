@@ -54,8 +54,10 @@ echo "${UP}"
 echo 0 > /proc/sys/kernel/kptr_restrict
 ${TELL}
 ${ASK}
+${host.guests.some(({ swapped }) => swapped) ? SWAP_GROUP : ''}
 ${host.guests.map((guest) => startGuest(guest)).join('\n')}
 ${host.guests.map((guest, index) => reachGuest(guest, guest.inside === undefined ? WAIT_SECONDS : NESTED_WAIT_SECONDS, dumpDisk(index))).join('\n')}
+${host.guests.some(({ swapped }) => swapped) ? SWAP_OUT : ''}
 {
 ${host.guests.flatMap(tellGuest).join('\n')}
 ${tellAll([
@@ -64,6 +66,7 @@ ${tellAll([
   ['modules', 'cat /proc/modules'],
   ['iomem', 'cat /proc/iomem'],
   ['stat', 'cat /proc/[0-9]*/task/[0-9]*/stat'],
+  ['swaps', 'cat /proc/swaps'],
   ['dmesg', 'dmesg -r'],
 ])}
 } > /dev/vda 2> /dev/null
@@ -77,6 +80,28 @@ echo c > /proc/sysrq-trigger
 
 /** With it a kernel that panics has its other CPUs save their registers (`crash_notes`), though it has no capture kernel. */
 const SAVE_REGISTERS = ' crash_kexec_post_notifiers';
+
+/** Processes whose memory can be asked for: a group of its own, as reclaim asks groups. */
+const SWAP_GROUP = `
+mkdir /cgroup
+mount -t cgroup2 none /cgroup
+echo +memory > /cgroup/cgroup.subtree_control
+mkdir /cgroup/swapped
+`;
+
+/** Three disks, each with a way of its own to compress. No one of them holds it all, and the guest's memory is not the first to go. */
+const SWAP_OUT = `
+swap_to() {
+  [ -e /dev/zram$1 ] || cat /sys/class/zram-control/hot_add > /dev/null
+  echo $2 > /sys/block/zram$1/comp_algorithm
+  echo $3 > /sys/block/zram$1/disksize
+  mkswap /dev/zram$1 > /dev/null && swapon /dev/zram$1 || echo "@@ failed: swap to zram$1"
+}
+swap_to 0 deflate 14M
+swap_to 1 zstd 14M
+swap_to 2 lz4 14M
+echo 40M > /cgroup/swapped/memory.reclaim
+`;
 
 function startGuest(guest: InnerGuest, commandLine = PLAIN_COMMAND_LINE): string {
   const { kernel, initrd } = guestFiles(guest);
@@ -93,7 +118,7 @@ function startGuest(guest: InnerGuest, commandLine = PLAIN_COMMAND_LINE): string
     ...(guest.vmcoreinfo ? ['-device', 'vmcoreinfo'] : []),
   ];
   return `mkfifo /tmp/${guest.name}.in /tmp/${guest.name}.out
-{ ${program} ${args.join(' ')} || echo "@@ failed: QEMU of ${guest.name}"; } &
+{ ${guest.swapped ? 'echo 0 > /cgroup/swapped/cgroup.procs; ' : ''}${program} ${args.join(' ')} || echo "@@ failed: QEMU of ${guest.name}"; } &
 cat /tmp/${guest.name}.out > /tmp/${guest.name}.monitor &`;
 }
 

@@ -14,7 +14,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { type Command, inForky } from './chroot.js';
+import { type Command, forkyRoot, inForky } from './chroot.js';
 import { labDirectory, labPath } from './directories.js';
 import { DIE, FIRMWARE, guestFiles, hostScript, innerHostScript, UP, WORD_OFFSET } from './host-script.js';
 import { type Host, type InnerGuest, uuidOf } from './hosts.js';
@@ -83,7 +83,7 @@ async function attempt(host: Host, directory: string): Promise<void> {
     truncateSync(path, elfEnd(path));
   });
   rmSync(scratch, { recursive: true });
-  if (!isNested(host)) filtered(directory);
+  if (!host.elfOnly) filtered(directory);
   const guests = host.guests.map((inner) => ({ ...inner, uuid: uuidOf(inner) }));
   writeFileSync(join(directory, 'host.json'), `${JSON.stringify({ ...host, guests }, undefined, 2)}\n`);
   say(`${host.name}: ${seconds()} s`);
@@ -138,7 +138,7 @@ function prepare(host: Host, scratch: string, directory: string, serialLog: stri
   const own = kernel(host.kernel);
   const initrd = join(scratch, 'initrd');
   const modules = ['qemu_fw_cfg', 'virtio_pci', 'virtio_blk'];
-  writeFileSync(initrd, hostInitramfs(host.kernel, modules, host.guests, hostScript(host)));
+  writeFileSync(initrd, hostInitramfs(host.kernel, modules, host.guests, hostScript(host), host.inner && forkyRoot));
   const args = [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-machine', 'pc', '-accel', 'tcg,thread=multi', '-cpu', 'EPYC,+svm,+npt'],
@@ -166,12 +166,14 @@ function hostInitramfs(
   modules: readonly string[],
   guests: readonly InnerGuest[],
   script: string,
+  programsRoot?: string,
 ): Uint8Array {
   return buildInitramfs({
     kernel: kernel(name),
-    modules: [...modules, 'kvm_amd'],
+    modules: [...modules, 'kvm_amd', ...(guests.some(({ swapped }) => swapped) ? ['zram'] : [])],
     script,
     programs: [...new Set(guests.map(({ machine }) => program(machine)))],
+    programsRoot,
     files: new Map([...FIRMWARE_FILES.map(firmwareFile), ...guests.flatMap(filesOf)]),
     plain: true,
   });
@@ -201,7 +203,7 @@ async function dumpHost(guest: Guest, host: Host, directory: string): Promise<vo
   await guest.dump(elf, 'elf');
   run('fallocate', ['--dig-holes', elf]);
   chmodSync(elf, 0o644);
-  if (isNested(host)) return;
+  if (host.elfOnly) return;
   // QEMU 7.2 has only the flattened form.
   await guest.dump(kdump, host.qemu === '7.2' ? 'kdump-zlib' : 'kdump-raw-zlib');
   chmodSync(kdump, 0o644);

@@ -21,6 +21,8 @@ export interface InnerGuest {
    * When it panics it has its other CPUs save theirs. It is the first: whoever panicked and goes on keeps a CPU busy.
    */
   readonly unasked?: true;
+  /** Some of its memory is swapped out, to disks of zram. It is a stopped one. */
+  readonly swapped?: true;
   /** It is a host itself: its CPU is caught inside that guest, which goes on. */
   readonly inside?: InnerGuest;
 }
@@ -30,11 +32,15 @@ export interface Host {
   readonly kernel: KernelName;
   /** What the host runs on. */
   readonly qemu: QemuName;
+  /** What its guests run on; undefined: QEMU 7.2. */
+  readonly inner?: '11.1';
   readonly megabytes: number;
   readonly cpus: number;
   readonly guests: readonly InnerGuest[];
   /** The name of a guest that spins: before the host dies it is dumped from outside, while a CPU of it is in that guest. */
   readonly caughtIn?: string;
+  /** Its dump is kept as an ELF file, and in no other form. */
+  readonly elfOnly?: true;
 }
 
 export const HOSTS: readonly Host[] = [
@@ -108,6 +114,28 @@ export const HOSTS: readonly Host[] = [
       },
     ],
   },
+  {
+    name: 'host-swap',
+    kernel: '7.2',
+    qemu: '11.1',
+    inner: '11.1',
+    megabytes: 640,
+    cpus: 2,
+    guests: [
+      {
+        name: 'zeta',
+        kernel: '7.2',
+        machine: 'pc',
+        megabytes: 96,
+        cpus: 1,
+        ending: 'idle',
+        vmcoreinfo: true,
+        after: 'stopped',
+        swapped: true,
+      },
+    ],
+    elfOnly: true,
+  },
 ];
 
 /** Made only when it is named, as it takes minutes: a host whose guest was inside a guest of its own when all stopped. */
@@ -117,6 +145,7 @@ export const NESTED_HOST: Host & { readonly guests: readonly [InnerGuest & { rea
   qemu: '7.2',
   megabytes: 1024,
   cpus: 2,
+  elfOnly: true,
   guests: [
     {
       name: 'outer',

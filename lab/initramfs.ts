@@ -15,8 +15,10 @@ export interface Initramfs {
   readonly ownModules?: ReadonlyMap<string, Uint8Array>;
   /** What the guest does, in busybox's sh, after the file systems are mounted and the modules inserted. */
   readonly script: string;
-  /** Programs of this machine to take along, with their libraries. */
+  /** Programs to take along, with their libraries. */
   readonly programs?: readonly string[];
+  /** The root of the system that they are of, where that is not this machine's. */
+  readonly programsRoot?: string | undefined;
   readonly files?: ReadonlyMap<string, Uint8Array>;
   /** Leave it as it is: a guest in software emulation takes longer to inflate much than to read it. */
   readonly plain?: boolean;
@@ -33,7 +35,7 @@ export function buildInitramfs(initramfs: Initramfs): Uint8Array {
     { path: 'bin/sh', mode: SYMLINK, data: Buffer.from('busybox') },
     { path: 'init', mode: EXECUTABLE, data: Buffer.from(init(modules, initramfs.script)) },
     ...modules.map(({ file, data }) => ({ path: `modules/${file}`, mode: EXECUTABLE, data })),
-    ...withParents([...programFiles(initramfs.programs ?? []), ...(initramfs.files ?? [])]),
+    ...withParents([...programFiles(initramfs.programs ?? [], initramfs.programsRoot), ...(initramfs.files ?? [])]),
   ];
   const whole = archive(entries);
   return initramfs.plain ? whole : gzipSync(whole, { level: 1 });
@@ -108,16 +110,22 @@ function readModule(path: string): Module {
 }
 
 /** Programs with the shared libraries that the loader would give them. */
-function programFiles(programs: readonly string[]): [string, Uint8Array][] {
+function programFiles(programs: readonly string[], root?: string): [string, Uint8Array][] {
   const files = new Map<string, Uint8Array>();
   for (const program of programs) {
-    files.set(program, readFileSync(program));
-    for (const match of run('ldd', [program]).stdout.matchAll(/(\/\S+) \(0x/g)) {
+    files.set(program, readFileSync(`${root ?? ''}${program}`));
+    const { stdout } = root === undefined ? run('ldd', [program]) : run('chroot', [root, 'ldd', program]);
+    for (const match of stdout.matchAll(/(\/\S+) \(0x/g)) {
       const library = match[1];
-      if (library !== undefined) files.set(library, readFileSync(realpathSync(library)));
+      if (library !== undefined) files.set(library, readFileSync(inRoot(library, root)));
     }
   }
   return [...files];
+}
+
+/** A file of another system, whose links are meant from its own root. */
+function inRoot(path: string, root?: string): string {
+  return root === undefined ? realpathSync(path) : `${root}${run('chroot', [root, 'realpath', path]).stdout.trim()}`;
 }
 
 function withParents(files: readonly (readonly [string, Uint8Array])[]): ArchiveEntry[] {

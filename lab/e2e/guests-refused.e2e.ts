@@ -27,10 +27,15 @@ function hostOf(scene: string) {
   const machine = openMachine({ ...container, memory });
   const kernel = selectKernel(openKernels(machine));
   const view = new KernelView(kernel);
-  const { vms } = findVms(view, () => [], []);
+  const { vms } = findVms(
+    view,
+    () => [],
+    () => [],
+    [],
+  );
   const [vm] = vms;
   assert.ok(vm);
-  const vcpus = readVcpus(view, vm, () => [], []).map(({ vcpu }) => vcpu);
+  const vcpus = readVcpus(view, vm, undefined, undefined, []).map(({ vcpu }) => vcpu);
   const [vcpu] = vcpus;
   assert.ok(vcpu);
   return {

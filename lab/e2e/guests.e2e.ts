@@ -13,7 +13,7 @@ import { EXHUME } from '../exhume.js';
 import { HOSTS, type Host, type InnerGuest, uuidOf } from '../hosts.js';
 import { vmlinux } from '../kernels.js';
 import { makedumpfileCommand } from '../makedumpfile.js';
-import { crash, drgnLog, drgnWalks } from '../peers.js';
+import { CRASH_MINIMAL, crash, crashLog, drgnLog, drgnWalks } from '../peers.js';
 import { run } from '../shell.js';
 import { convert, memoryOf, said, scratchDirectory } from './conversions.js';
 import { comparePages } from './pages.js';
@@ -63,7 +63,7 @@ function settled(frames: readonly string[], ending: InnerGuest['ending']): reado
   return frames.slice(frames.findIndex((frame) => frame.startsWith('panic+')) + 1);
 }
 
-for (const host of HOSTS) {
+for (const host of HOSTS.filter(({ elfOnly }) => !elfOnly)) {
   const directory = sceneDirectory(host.name);
   // Of one that was not asked there is nothing to compare with.
   for (const guest of host.guests.filter(({ unasked }) => !unasked)) testGuest(host, guest, directory);
@@ -92,26 +92,26 @@ function testFiltered(host: Host, directory: string): void {
     const { stdout } = run(process.execPath, [EXHUME, 'guests', '--json', filtered], { accept: [1] });
     const { guests, damage, complete } = JSON.parse(stdout) as GuestsReport;
     assert.equal(complete, false);
-    const known = (list: GuestsReport['guests']): unknown =>
-      list.map(({ process, cpus }) => [process?.pid, cpus.length]).sort();
-    assert.deepEqual(known(guests), known(whole));
-    for (const { name, process: own, cpus } of guests) {
-      const original = whole.find((one) => one.process?.pid === own?.pid);
+    const known = (list: GuestsReport['guests']): [unknown, number][] =>
+      list.map(({ process, cpus }): [unknown, number] => [process?.pid, cpus.length]).sort();
+    // Which parts of 7.2's structures are gone is a matter of where they lay.
+    if (host.kernel === '6.1') assert.deepEqual(known(guests), known(whole));
+    else assert.ok(guests.length > 0 && guests.length <= whole.length && guests.some(({ cpus }) => cpus.length > 0));
+    const originals = whole.flatMap(({ name }) =>
+      registersOf(said('regs', [join(directory, 'host.elf')], '--guest', name) as RegsReport),
+    );
+    for (const { name, index, cpus } of guests) {
       const told = damage.find(({ part }) => part === `guest ${name}: memory`)?.message ?? '';
       assert.match(told, /^user pages were left out .*-d 23 keeps them/);
-      const here = registersOf(said('regs', [filtered], '--guest', name) as RegsReport);
-      const there = registersOf(
-        said('regs', [join(directory, 'host.elf')], '--guest', `${original?.name}`) as RegsReport,
-      );
-      for (const [index, kept] of here.entries()) {
+      const here = registersOf(said('regs', [filtered], '--guest', `index:${index}`) as RegsReport);
+      assert.equal(here.length, cpus.length);
+      for (const [cpu, kept] of here.entries()) {
         // KVM's own RIP may be one instruction further than the processor's.
-        const partly = cpus[index]?.stale !== null;
-        for (const [register, value] of kept) {
-          if (!partly || register !== 'rip')
-            assert.equal(value, there[index]?.get(register), `${name} ${index} ${register}`);
-        }
-        assert.ok(kept.size > 10 && kept.has('rip') && kept.has('cr3'));
-        assert.ok(partly || kept.size === there[index]?.size, `${name} ${index}`);
+        const partly = cpus[cpu]?.stale !== null;
+        const same = [...kept].filter(([register]) => !partly || register !== 'rip');
+        assert.ok(same.length > 10, `${name} ${cpu}`);
+        const original = originals.find((all) => same.every(([register, value]) => all.get(register) === value));
+        assert.ok(original !== undefined && (partly || original.size === kept.size), `${name} ${cpu}`);
       }
       const out = join(scratch, `${name}.none`);
       const refused = run(process.execPath, [EXHUME, 'guests', filtered, '--extract', name, '-o', out], {
@@ -194,15 +194,24 @@ function testGuest(host: Host, guest: InnerGuest, directory: string): void {
     const named = (list: readonly { pid: number; comm: string }[]): string[] =>
       list.filter(({ pid }) => pid > 0).map(({ pid, comm }) => `${pid} ${comm}`);
     assert.deepEqual(named(walked.tasks).sort(), named(tasks).sort(), 'the tasks of drgn');
+    const asked = ['ps', 'bt -a'];
     if (guest.kernel === '6.1') {
-      const answers = crash('forky', out, symbols, ['ps', 'bt -a']);
+      const answers = crash('forky', out, symbols, asked);
+      // The dump of its own QEMU is of the same moment.
+      if (stopped) assert.equal(answers, crash('forky', dump, symbols, asked), 'crash, on both dumps');
       for (const line of named(tasks)) assert.ok(answers.includes(line.replace(/^\d+ /, '')), `crash: ${line}`);
       if (guest.ending === 'panic') assert.match(answers, /panic/);
+    } else {
+      // Of 7.2 crash opens no more than the log.
+      const told = timed(crashLog(out, symbols, CRASH_MINIMAL));
+      assert.ok(told.length > 100 && told.every((line) => shown.includes(line)), 'the log of crash');
     }
     const told = join(scratch, `${guest.name}.dmesg`);
     const dmesg = makedumpfileCommand('forky', scratch, ['--dump-dmesg', '-f', out, told]);
     run(dmesg.command, dmesg.args);
-    assert.ok(timed(readFileSync(told, 'latin1')).length > 100);
+    // It tells who wrote each line: `[    0.000000] [      T0] Linux version …`.
+    const lines = timed(readFileSync(told, 'latin1')).map((line) => line.replace(/^(\[[^\]]*\]) \[ *[TC]\d+\]/, '$1'));
+    assert.ok(lines.length > 100 && lines.every((line) => shown.includes(line)), 'the log of makedumpfile');
     rmSync(told);
   });
 

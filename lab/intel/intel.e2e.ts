@@ -181,9 +181,16 @@ describe('a processor that nobody knows', () => {
 describe('broken structures', () => {
   it(`of KVM in ${ROUNDS} ways: a layout is solved, or is not, and the guest is found in part, or not`, () => {
     const view = new KernelView(kernel);
-    const kvm = findVms(view, () => [], []).vms[0];
+    const kvm = findVms(
+      view,
+      () => [],
+      () => [],
+      [],
+    ).vms[0];
     assert.ok(kvm);
-    const places = readVcpus(view, kvm, () => [], []).map(({ vcpu }) => view.memory.translate(vcpu.address) ?? 0);
+    const places = readVcpus(view, kvm, undefined, undefined, []).map(
+      ({ vcpu }) => view.memory.translate(vcpu.address) ?? 0,
+    );
     const random = new Random(0x71);
     const memory = new PatchedMemory(container.memory);
     const dump = { container: { ...container, memory }, machine: openMachine({ ...container, memory }), kernel };

@@ -26,7 +26,16 @@ export function solveLayout({ container, machine, kernel }: Host): HostSolution 
   const witnesses = attempt(damage, "KVM's structures", (): VmcsWitness[] => {
     if (kernel === undefined || !hasKvm(kernel)) return [];
     const view = new KernelView(kernel);
-    return vmcsWitnesses(view, findVms(view, () => readTasks(view).tasks, damage).vms, damage);
+    return vmcsWitnesses(
+      view,
+      findVms(
+        view,
+        () => readTasks(view).tasks,
+        () => [],
+        damage,
+      ).vms,
+      damage,
+    );
   });
   if (witnesses !== undefined && witnesses.length > 0) {
     return { ...solveHost(witnesses), by: "KVM's structures", damage };

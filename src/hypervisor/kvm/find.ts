@@ -28,7 +28,7 @@ export function findKvmGuests({ kernel, container }: Host): Findings | undefined
     places ??= allVcpus(view);
     return places;
   };
-  const { vms, evidence } = findVms(view, tasks, damage);
+  const { vms, evidence } = findVms(view, tasks, vcpus, damage);
   const strangers = vms.length === 0 ? [] : [...nestedCpus(container), ...cpusNotInHost(kernel)];
   const { layouts, evidence: ofLayouts } = hostLayouts(view, vms, container, damage);
   const guests = vms.flatMap((kvm, index): GuestParts[] => {

@@ -1,4 +1,3 @@
-import { physicalAddress } from '../../bytes/address.js';
 import type { Damage } from '../../bytes/errors.js';
 import { attempt } from '../../kernel/collect.js';
 import { readVariable } from '../../kernel/identity.js';
@@ -10,9 +9,10 @@ import type { Struct } from '../../kernel/types/struct.js';
 import { guestNameOf, optionOf } from '../command-line.js';
 import type { GuestProcess } from '../guest.js';
 import { filePages } from './file-pages.js';
+import { HostSwap } from './host-swap.js';
 import { ProcessAreas } from './process-areas.js';
 import { ProcessPages } from './process-pages.js';
-import { statisticsName } from './vcpus.js';
+import { SlotMemory } from './slot-memory.js';
 
 /** The process that has a guest's memory. */
 export interface VmProcess {
@@ -44,22 +44,23 @@ export function readVmProcess(
   );
   const own = tasks.filter((task) => task.mm === mm.address);
   const leader = own.find((task) => task.pid === task.tgid) ?? own[0];
-  return { told: leader && describe(view, leader, damage), pages, areas };
+  return { told: leader && describe(view, leader, pages, damage), pages, areas };
 }
 
 /** What KVM itself noted of the process that made a machine, where no task of it can be read. */
-export function notedProcess(kvm: Struct): GuestProcess | undefined {
-  const pid = /\d+$/.exec(statisticsName(kvm) ?? '')?.[0];
-  return pid === undefined
-    ? undefined
-    : { pid: Number(pid), comm: '', commandLine: [], name: undefined, uuid: undefined };
+export function notedProcess(pid: number | undefined): GuestProcess | undefined {
+  return pid === undefined ? undefined : { pid, comm: '', commandLine: [], name: undefined, uuid: undefined };
 }
 
-function describe(view: KernelView, leader: Task, damage: Damage[]): GuestProcess {
-  const { machine, pageTable } = view.kernel;
-  const found = attempt(damage, `arguments of pid ${leader.pid}`, () =>
-    readArguments(view, leader, (root) => machine.pageTable(physicalAddress(root), pageTable.levels)),
-  );
+/** Pages of a process: addresses of its own are below 2^47. */
+const PROCESS_PAGES = 2 ** 35;
+
+function describe(view: KernelView, leader: Task, pagesOf: ProcessPages, damage: Damage[]): GuestProcess {
+  const whole = { first: 0, pages: PROCESS_PAGES, processPage: 0, pagesOf };
+  // Its stack may be in swap, too.
+  const memory = new SlotMemory(view.memory.physical, [whole], new HostSwap(view));
+  const bytes = (address: bigint, length: number): Uint8Array => memory.bytes(Number(address), length);
+  const found = attempt(damage, `arguments of pid ${leader.pid}`, () => readArguments(view, leader, () => ({ bytes })));
   const commandLine = found?.arguments ?? [];
   return {
     pid: leader.tgid,

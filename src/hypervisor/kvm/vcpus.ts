@@ -38,49 +38,65 @@ const STATES: Readonly<Record<number, GuestCpuState>> = {
 const IN_GUEST_MODE = 1;
 const EXITING_GUEST_MODE = 2;
 
+/** Where to look for vCPUs when a machine's own list of them is broken. */
+export interface Elsewhere {
+  /** All structures that may be vCPUs, of this machine or of others. */
+  readonly vcpus: () => readonly Struct[];
+  /** The process that a thread is of; undefined where it is not known. */
+  readonly processOf: (thread: number) => number | undefined;
+}
+
 /**
  * The vCPUs of a virtual machine: an XArray since 5.17, an array before.
- * @param everywhere all structures that may be vCPUs, of this machine or of others: asked only where its own list is broken
+ * @param pid the process that made the machine, where that is known
+ * @param elsewhere asked only where its own list is broken
  */
 export function readVcpus(
   view: KernelView,
   kvm: Struct,
-  everywhere: () => readonly Struct[],
+  pid: number | undefined,
+  elsewhere: Elsewhere | undefined,
   damage: Damage[],
 ): Vcpu[] {
   const part = 'vCPUs';
   const broken: Damage[] = [];
-  const listed = collect(broken, part, addressesOf(view, kvm), MOST_VCPUS);
+  const listed = collect(broken, part, addressesOf(view, kvm), MOST_VCPUS).map((one) => view.struct('kvm_vcpu', one));
   const read = (vcpu: Struct, index: number): Vcpu[] => {
     const found: Damage[] = [];
     const one = attempt(found, part, () => readVcpu(kvm, vcpu, index, found));
     damage.push(...found);
     return one === undefined ? [] : [one];
   };
-  const own = listed.flatMap((address, index) => read(view.struct('kvm_vcpu', address), index));
-  if (broken.length === 0) return own;
+  const own = listed.flatMap(read);
   damage.push(...broken);
-  const known = new Set(listed);
-  const places = attempt(damage, part, everywhere) ?? [];
-  const others = places.filter((vcpu) => !known.has(vcpu.address) && isOf(vcpu, kvm)).slice(0, MOST_VCPUS);
+  if (broken.length === 0 || elsewhere === undefined) return own;
+  const addresses = new Set(listed.map(({ address }) => address));
+  const places = (attempt(damage, part, elsewhere.vcpus) ?? []).filter(({ address }) => !addresses.has(address));
+  const pointing = places.filter((vcpu) => ownerOf(vcpu) === kvm.address);
+  // Where the pointer to the machine is not in the dump the name tells whose it is: it has the thread that runs it.
+  const named = places.filter((vcpu) => {
+    const thread = ownerOf(vcpu) === undefined ? makerOf(vcpu) : undefined;
+    return thread !== undefined && pid !== undefined && elsewhere.processOf(thread) === pid;
+  });
+  const others = [...pointing, ...named].slice(0, MOST_VCPUS);
   const ordered = others.map((vcpu) => ({ vcpu, number: readable(() => vcpu.int('vcpu_idx')) ?? MOST_VCPUS }));
   ordered.sort((a, b) => a.number - b.number);
   return [...own, ...ordered.flatMap(({ vcpu }, i) => read(vcpu, listed.length + i))];
 }
 
-/** Is a vCPU that no list has of this machine? By its pointer to that, or where that is not in the dump by its name. */
-function isOf(vcpu: Struct, kvm: Struct): boolean {
-  const pointer = readable(() => vcpu.pointer('kvm'));
-  if (pointer !== undefined) return pointer === kvm.address;
-  const name = readable(() => vcpu.string('stats_id'));
-  const machine = statisticsName(kvm);
-  return machine !== undefined && name?.startsWith(`${machine}/`) === true;
+/** The machine that a vCPU points to; undefined where that is not in the dump. */
+export function ownerOf(vcpu: Struct): bigint | undefined {
+  return readable(() => vcpu.pointer('kvm'));
 }
 
-/** `kvm-PID`, which its vCPUs' names begin with; undefined where the kernel has none (since 5.14), or the dump. */
-export function statisticsName(kvm: Struct): string | undefined {
-  const name = readable(() => kvm.string('stats_id'));
-  return name !== undefined && /^kvm-\d+$/.test(name) ? name : undefined;
+/**
+ * The thread that made a machine or vCPU, by the name of its statistics: `kvm-PID` or `kvm-PID/vcpu-N`. Undefined where the
+ * kernel has none (before 5.14), or the dump.
+ */
+export function makerOf(struct: Struct): number | undefined {
+  const name = readable(() => struct.string('stats_id'));
+  const pid = /^kvm-(\d+)(?:$|\/)/.exec(name ?? '')?.[1];
+  return pid === undefined ? undefined : Number(pid);
 }
 
 /** What a step reads; undefined where that is not in the dump, or no such member in the kernel. */

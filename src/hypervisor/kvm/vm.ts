@@ -18,7 +18,7 @@ import { readVcpuRegisters, type VcpuRegisters } from './registers.js';
 import { SlotMemory, type SlotRange } from './slot-memory.js';
 import { type MemorySlot, readSlots } from './slots.js';
 import { filteredOut, survey } from './survey.js';
-import { readVcpus, type Vcpu } from './vcpus.js';
+import { makerOf, readVcpus, type Vcpu } from './vcpus.js';
 
 /** A guest may have more memory than its host, but not so many times more: slots that claim to are not followed. */
 const MOST_OVERCOMMIT = 64;
@@ -44,7 +44,10 @@ export function readVm(surroundings: VmSurroundings, kvm: Struct, index: number)
     const mm = kvm.follow('mm');
     return mm && readVmProcess(view, mm, tasks(), damage);
   });
-  const vcpus = readVcpus(view, kvm, surroundings.vcpus, damage);
+  // Machines are made by the first thread of their process.
+  const pid = process?.told?.pid ?? makerOf(kvm);
+  const processOf = (thread: number) => tasks().find((task) => task.pid === thread)?.tgid;
+  const vcpus = readVcpus(view, kvm, pid, { vcpus: surroundings.vcpus, processOf }, damage);
   const type = kvm.has('arch.vm_type')
     ? PROTECTED[attempt(damage, 'type', () => kvm.int('arch.vm_type')) ?? -1]
     : undefined;
@@ -66,7 +69,7 @@ export function readVm(surroundings: VmSurroundings, kvm: Struct, index: number)
   });
   const filtered = filteredOut(memory, view);
   if (filtered !== undefined) damage.push(filtered.damage);
-  const told = process?.told ?? notedProcess(kvm);
+  const told = process?.told ?? notedProcess(pid);
   return {
     name: told?.name ?? (told === undefined ? `guest${index}` : `${told.comm || 'guest'}-${told.pid}`),
     how: 'kvm structures',
@@ -189,7 +192,10 @@ function refusalOf(
 ): Refusal | undefined {
   const byVmcb = registers.find(({ encrypted }) => encrypted !== undefined)?.encrypted;
   const state = vcpus.some(
-    ({ vcpu }) => vcpu.has('arch.guest_state_protected') && vcpu.int('arch.guest_state_protected') !== 0,
+    ({ vcpu }) =>
+      vcpu.has('arch.guest_state_protected') &&
+      // A filtered dump may lack it; the VMCB and the machine's own type have the word then.
+      (attempt([], 'state', () => vcpu.int('arch.guest_state_protected')) ?? 0) !== 0,
   );
   const how = type ?? byVmcb ?? (state ? 'SEV-ES or TDX' : undefined);
   if (how === undefined) return undefined;

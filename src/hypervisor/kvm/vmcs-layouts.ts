@@ -76,7 +76,7 @@ function inWords({ name, offsets, revisions }: VmcsLayout): string {
 /** Every vCPU of the host with what is known of its VMCS; empty where it has none. */
 export function vmcsWitnesses(view: KernelView, vms: readonly Struct[], damage: Damage[]): VmcsWitness[] {
   return vms.flatMap((kvm, index) => {
-    const vcpus = attempt(damage, `guest ${index}`, () => readVcpus(view, kvm, () => [], damage)) ?? [];
+    const vcpus = attempt(damage, `guest ${index}`, () => readVcpus(view, kvm, undefined, undefined, damage)) ?? [];
     // What was never run has a VMCS that is not filled in.
     const ran = vcpus.filter(({ state }) => state !== 'not started');
     return ran.flatMap((vcpu) => vmcsWitness(view, vcpu, `guest ${index}, CPU ${vcpu.index}`) ?? []);

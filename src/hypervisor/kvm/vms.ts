@@ -8,6 +8,7 @@ import type { Task } from '../../kernel/tasks/task.js';
 import type { StructType } from '../../kernel/types/kernel-types.js';
 import { listEntries } from '../../kernel/types/lists.js';
 import { Struct } from '../../kernel/types/struct.js';
+import { ownerOf } from './vcpus.js';
 
 /** More virtual machines than a host runs. */
 const MOST_VMS = 65_536;
@@ -23,8 +24,14 @@ export interface VmSearch {
  * have that or it is broken, behind the files that processes have open: `anon_inode:kvm-vm` and `anon_inode:kvm-vcpu:N`,
  * whose `private_data` are `struct kvm` and `struct kvm_vcpu`. Throws EXH_NO_LAYOUT without these types.
  * @param tasks asked only where the list is not enough
+ * @param vcpus all structures that may be virtual CPUs: the same
  */
-export function findVms(view: KernelView, tasks: () => readonly Task[], damage: Damage[]): VmSearch {
+export function findVms(
+  view: KernelView,
+  tasks: () => readonly Task[],
+  vcpus: () => readonly Struct[],
+  damage: Damage[],
+): VmSearch {
   const type = view.types.requireStruct('kvm');
   const head = view.kernel.symbols.address('vm_list');
   const broken: Damage[] = [];
@@ -45,6 +52,8 @@ export function findVms(view: KernelView, tasks: () => readonly Task[], damage: 
   if (byList.accepted) return { vms: listed.reverse(), evidence: [byList] };
   const opened = behindFiles(view, tasks(), damage);
   const known = new Map([...opened, ...listed].map((vm) => [vm.address, vm] as const));
+  const pointed = (attempt(damage, 'vCPUs', vcpus) ?? []).flatMap((vcpu) => machineOf(view, vcpu));
+  for (const vm of pointed) if (!known.has(vm.address)) known.set(vm.address, vm);
   const vms = [...known.values()];
   const byFiles: Evidence = {
     question: 'guests',
@@ -52,7 +61,13 @@ export function findVms(view: KernelView, tasks: () => readonly Task[], damage: 
     answer: counted(opened),
     accepted: opened.length > 0,
   };
-  return { vms, evidence: [byList, byFiles] };
+  const byVcpus: Evidence = {
+    question: 'guests',
+    method: "KVM's virtual CPUs",
+    answer: counted([...new Set(pointed.map(({ address }) => address))]),
+    accepted: pointed.length > 0,
+  };
+  return { vms, evidence: [byList, byFiles, byVcpus] };
 }
 
 /** The list forward, and where it breaks off, from its end back to there. */
@@ -62,6 +77,16 @@ function onList(view: KernelView, head: bigint, type: StructType, broken: Damage
   const known = new Set(forward.map(({ address }) => address));
   const backward = collect(broken, 'vm_list', listEntries(view.memory, head, type, 'vm_list', 'backward'), MOST_VMS);
   return [...forward, ...backward.filter(({ address }) => !known.has(address)).reverse()];
+}
+
+/** The machine that a virtual CPU points to, where that is one still: the place of the CPU may be free, or the machine gone. */
+function machineOf(view: KernelView, vcpu: Struct): Struct[] {
+  const address = ownerOf(vcpu);
+  if (address === undefined || address === 0n) return [];
+  const kvm = view.struct('kvm', address);
+  const { directMap } = view.kernel;
+  const mm = attempt([], 'vCPUs', () => kvm.pointer('mm'));
+  return mm === undefined || directMap === undefined || mm < directMap ? [] : [kvm];
 }
 
 function behindFiles(view: KernelView, tasks: readonly Task[], damage: Damage[]): Struct[] {

@@ -1,5 +1,6 @@
 import { type VirtualAddress, virtualAddress } from '../../bytes/address.js';
 import { isExhumeError } from '../../bytes/errors.js';
+import { viewOf } from '../../bytes/struct-table.js';
 import type { KernelView } from '../kernel-view.js';
 import { noLayout } from '../types/kernel-types.js';
 import type { Struct } from '../types/struct.js';
@@ -29,6 +30,9 @@ export interface PageDescription {
   /** How many hold it; 0: it is free. */
   readonly references: number;
 }
+
+/** Structures read at once: a page of them where they are of 64 bytes. */
+const PAGES_AT_ONCE = 64;
 
 /** `page.index`, by the names that it has had. */
 const INDEXES = ['index', '__folio_index'];
@@ -132,27 +136,35 @@ export class PageArray {
     const pad = cache.has('red_left_pad') ? BigInt(cache.int('red_left_pad')) : 0n;
     if (directMap === undefined || size === 0n) return;
     for (const { start, end } of view.memory.physical.ranges()) {
-      const last = BigInt(end) / this.pageSize;
-      for (let pfn = BigInt(start) / this.pageSize; pfn < last; pfn++) {
-        const count = this.objectsIn(pfn, cache);
-        const first = directMap + pfn * this.pageSize + pad;
-        for (let index = 0n; index < count; index++) yield virtualAddress(first + index * size);
+      const last = Number(BigInt(end) / this.pageSize);
+      for (let pfn = Number(BigInt(start) / this.pageSize); pfn < last; pfn += PAGES_AT_ONCE) {
+        for (const slab of this.slabsAmong(pfn, Math.min(PAGES_AT_ONCE, last - pfn), cache)) {
+          const first = directMap + BigInt(slab) * this.pageSize + pad;
+          const count = this.view.struct(this.slabType, this.page(BigInt(slab)).address).int('objects');
+          for (let index = 0n; index < count; index++) yield virtualAddress(first + index * size);
+        }
       }
     }
   }
 
-  /** How many objects a page's slab has room for; 0 where the page is not the first one of a slab of this cache. */
-  private objectsIn(pfn: bigint, cache: Struct): number {
+  /** Those of some pages that are the first ones of slabs of a cache. */
+  private slabsAmong(first: number, count: number, cache: Struct): number[] {
+    const { layout } = this;
+    const owner = this.view.types.requireStruct(this.slabType).require('slab_cache').offset;
+    const size = Number(this.entrySize);
+    const found: number[] = [];
     try {
-      const page = this.page(pfn);
-      const compound = this.view.memory.u64(page.address + BigInt(this.layout.compound));
-      if ((compound & 1n) === 1n || !this.isSlab(page)) return 0;
-      const slab = this.view.struct(this.slabType, page.address);
-      return slab.pointer('slab_cache') === cache.address ? slab.int('objects') : 0;
+      const view = viewOf(this.view.memory.bytes(this.page(BigInt(first)).address, count * size));
+      const { littleEndian, slab, tail } = layout;
+      for (let at = 0; at < view.byteLength; at += size) {
+        if ((view.getInt32(at + slab.offset, littleEndian) & slab.mask) !== slab.value) continue;
+        if ((view.getInt32(at + tail.offset, littleEndian) & tail.mask) === tail.value) continue;
+        if (view.getBigUint64(at + owner, littleEndian) === cache.address) found.push(first + at / size);
+      }
     } catch (error) {
-      if (isExhumeError(error)) return 0;
-      throw error;
+      if (!isExhumeError(error)) throw error;
     }
+    return found;
   }
 
   private isSlab(page: Struct): boolean {

@@ -15,13 +15,14 @@ const MOST_BYTES = 1 << 20;
 
 /**
  * Reads the arguments and the environment of a task's program out of its own address space.
- * Undefined for a task without one. Throws EXH_NOT_MAPPED for what is in swap, and the page errors for what the dump lacks.
+ * Undefined for a task without one. Throws EXH_NOT_MAPPED for what is in swap, unless `open` reads that, and the page errors for
+ * what the dump lacks.
  * @param open the address space below a page table, by the physical address of its root
  */
 export function readArguments(
   view: KernelView,
   task: Task,
-  open: (root: number) => VirtualMemory,
+  open: (root: number) => Pick<VirtualMemory, 'bytes'>,
 ): ProgramArguments | undefined {
   if (task.mm === 0n) return undefined;
   const mm = view.struct('mm_struct', task.mm);
