@@ -89,6 +89,7 @@ function factOf({ index, state, source, stale, registers }: GuestCpu): HeaderFac
 
 const PRSTATUS_GENERAL = 'r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi rip rsp'.split(' ');
 const PRSTATUS_SEGMENTS = ['cs', 'ss', 'ds', 'es', 'fs', 'gs'] as const;
+const SEGMENT_REGISTERS = [...PRSTATUS_SEGMENTS, 'fs_base', 'gs_base'];
 
 /** As QEMU's: the pid is the CPU's number from 1 on (QEMU target/i386/arch_dump.c). */
 function prstatusNote({ index, registers }: GuestCpu): Note {
@@ -100,9 +101,8 @@ function prstatusNote({ index, registers }: GuestCpu): Note {
   for (const name of PRSTATUS_SEGMENTS) values[name] = BigInt(segmentOf(registers, name)?.selector ?? 0);
   for (const name of ['fs', 'gs']) values[`${name}_base`] = segments.find((one) => one.name === name)?.base ?? 0n;
   PRSTATUS.write(viewOf(description), 0, values);
-  const unknown = PRSTATUS_GENERAL.filter((name) => !general.has(name));
-  const note = noteOf('CORE', NT_PRSTATUS, description);
-  return unknown.length === 0 ? note : { ...note, unknown };
+  const lacking = [...PRSTATUS_GENERAL, 'rflags'].filter((name) => !general.has(name));
+  return noteOf('CORE', NT_PRSTATUS, description, segments.length === 0 ? [...lacking, ...SEGMENT_REGISTERS] : lacking);
 }
 
 const QEMU_CONTROL = ['cr0', 'cr2', 'cr3', 'cr4', 'kernel_gs_base'] as const;
@@ -121,7 +121,8 @@ function qemuNote(registers: GuestRegisters | undefined): Note {
     values[`${name}.base`] = base;
   }
   QEMU_NOTE.write(viewOf(description), 0, values);
-  return noteOf('QEMU', QEMU_NOTE_TYPE, description);
+  const unknown = registers === undefined ? [] : QEMU_CONTROL.filter((name) => !registers.control.has(name));
+  return noteOf('QEMU', QEMU_NOTE_TYPE, description, unknown);
 }
 
 /** Our own, of type the CPU's number: what the guest's own guest ran on that CPU, as a QEMU note has it. */
@@ -146,6 +147,6 @@ function segmentOf({ segments }: GuestRegisters, name: string): GuestRegisters['
 }
 
 /** It is in no file: its offset is 0. */
-function noteOf(name: string, type: number, description: Uint8Array): Note {
-  return { name, type, description, offset: 0 };
+function noteOf(name: string, type: number, description: Uint8Array, unknown: readonly string[] = []): Note {
+  return { name, type, description, offset: 0, ...(unknown.length > 0 && { unknown }) };
 }

@@ -70,7 +70,7 @@ export function readVcpuRegisters(
       registers: cached && merge(cached.all(), new Map(), []),
       nested: undefined,
       source: 'vcpu->arch alone: the types of kvm_amd or kvm_intel are not in the dump',
-      stale: undefined,
+      stale: 'segments are not known',
       lastCr3: undefined,
       nestedRoot: undefined,
       encrypted: undefined,

@@ -152,6 +152,7 @@ function readQemu(note: Note, cpu: number, structures: DecodedStruct[], damage: 
   }
   const view = viewOf(note.description);
   const state = readQemuNote(view);
+  for (const name of note.unknown ?? []) state.control.delete(name);
   const table = length >= QEMU_NOTE_BYTES ? QEMU_NOTE : QEMU_NOTE_OLD;
   structures.push(table.decode(view, 0, descriptionOffset(note)));
   if (state.size > length) {
