@@ -4,13 +4,11 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Absence } from '../../src/report/schema/common.js';
 import { sceneDirectory } from '../directories.js';
+import { EXHUME } from '../exhume.js';
 import { SCENES } from '../scenes.js';
 import type { Truth } from '../truth.js';
-
-const EXHUME = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
 /** A dump of a scene, whole or as the files of a split set. */
 export interface LabDump {
