@@ -55,8 +55,10 @@ export interface EventFormat {
   readonly printFormat: string;
   /** The module that it belongs to; undefined: the kernel image. */
   readonly module?: string;
-  /** Made at run time: `kprobe`, `uprobe`, `eprobe`, `synthetic`, `fprobe`. Undefined: built in. */
+  /** Made at run time: `kprobe`, `uprobe`, `eprobe`, `synthetic`, `fprobe`. Undefined: built in, or not told. */
   readonly dynamic?: string;
+  /** The event that an event probe (`eprobe`) hangs on: `sched.sched_switch`. */
+  readonly probed?: string;
 }
 
 /** Every kind of event that a kernel knows. */
@@ -167,4 +169,8 @@ export interface TraceEvent {
 export interface EventStream extends Iterable<TraceEvent> {
   /** What `TraceEvent.time` counts from: a whole number of seconds (of 10^9 units), so that both can be printed apart. */
   readonly base: bigint;
+  /** The event after the current one on the same CPU, which a renderer may have to look at; undefined: there is none. */
+  following(): TraceEvent | undefined;
+  /** Leaves that event out: it is not given again. */
+  skipFollowing(): void;
 }
