@@ -13,6 +13,8 @@ export interface Trace {
   readonly littleEndian: boolean;
   /** Bytes of a `long` of the traced machine: 4 or 8. */
   readonly longSize: 4 | 8;
+  /** CPUs that were on line, as the text's header tells; undefined: not told. */
+  readonly onlineCpus: number | undefined;
   readonly formats: TraceFormats;
   readonly names: TraceNames;
   /** The top level buffer first, then the instances by name; each followed by its snapshot, if it has one. */
@@ -104,6 +106,8 @@ export interface TraceBuffer {
   readonly clock: string;
   /** Names of the set `trace_options`: `print-parent`, `sym-offset`, `irq-info`, `record-cmd`… Undefined: not told. */
   readonly options: ReadonlySet<string> | undefined;
+  /** `array_buffer.time_start`: what the kernel shows begins there, older events are left out. Undefined: not told. */
+  readonly timeStart: bigint | undefined;
   /** Was recording on? Undefined: not told. */
   readonly recording: boolean | undefined;
   /** By number. */
