@@ -85,6 +85,11 @@ export interface TraceNames {
   printkFormat(address: bigint): string | undefined;
   /** The NUL-terminated string at an address of the traced kernel's memory, for formats that print pointers to constants. */
   string(address: bigint): string | undefined;
+  /**
+   * The 32 bits that the traced kernel prints in place of a pointer (`%p`). Undefined, or absent: its key is not known,
+   * or the kernel prints pointers as they are (`no_hash_pointers`): then so do we.
+   */
+  hashPointer?(value: bigint): number | undefined;
   /** All that is known, for writers of files. */
   comms(): Iterable<readonly [pid: number, comm: string]>;
   threadGroups(): Iterable<readonly [pid: number, group: number]>;
