@@ -114,6 +114,38 @@ test('lost events are told at the next event, even when a page lies between', ()
   );
 });
 
+test('the event after one on its CPU can be looked at, and left out, also in the next page', () => {
+  const pages = [100n, 200n, 300n, 400n].map((time) => {
+    const writer = new RecordWriter(time);
+    writer.event(time, Number(time / 100n), 1, Uint8Array.of(Number(time / 100n), 0, 0, 0));
+    return writer.done();
+  });
+  const other = new RecordWriter(150n);
+  other.event(150n, 9, 1);
+  // As a source may: one buffer for all pages.
+  const into = new Uint8Array(4080);
+  const reusing = function* () {
+    for (const page of pages) {
+      into.set(page.data);
+      yield { ...page, data: into.subarray(0, page.data.length) };
+    }
+  };
+  const { cpus, ...rest } = bufferOf([[], [other.done()]]);
+  const stream = readEvents({ ...rest, cpus: [{ cpu: 0, statistics: undefined, subBuffers: reusing }, ...cpus] });
+  const given: unknown[] = [];
+  for (const event of stream) {
+    if (event.type === 1) {
+      assert.equal(stream.following()?.type, 2);
+      stream.skipFollowing();
+      assert.equal(stream.following()?.type, 3);
+      assert.equal(event.bytes[event.start + 8], 1, 'the current one stays');
+    }
+    if (event.type === 4) assert.equal(stream.following(), undefined);
+    given.push(event.type);
+  }
+  assert.deepEqual(given, [1, 9, 3, 4]);
+});
+
 test('a record that reaches past the end is told, and the next page is read', () => {
   const writer = new RecordWriter(100n);
   writer.event(110n, 1, 1);

@@ -25,19 +25,23 @@ const ENTRY_BYTES = 8;
 
 /**
  * The events of a buffer, merged by time over its CPUs; at the same time the lower CPU comes first, as in the kernel.
- * Holds one sub-buffer of each CPU. Each iteration reads the buffer anew.
+ * Holds two sub-buffers of each CPU. Each iteration reads the buffer anew; `following` is about the one begun last.
  */
 export function readEvents(buffer: TraceBuffer, options: ReadOptions = {}): MergedEvents {
   const { cpus, littleEndian = true } = options;
   const wanted = buffer.cpus.filter(({ cpu }) => cpus === undefined || cpus.includes(cpu));
   const base = baseOf(wanted);
   const damage: Damage[] = [];
+  let latest: MergedIterator | undefined;
   return {
     base,
     damage,
+    following: () => latest?.top?.following(),
+    skipFollowing: () => latest?.top?.skipFollowing(),
     [Symbol.iterator]: () => {
       damage.length = 0;
-      return new MergedIterator(wanted, base, littleEndian, damage);
+      latest = new MergedIterator(wanted, base, littleEndian, damage);
+      return latest;
     },
   };
 }
@@ -56,8 +60,7 @@ function baseOf(cpus: readonly TraceCpu[]): bigint {
   return first === undefined || last < SMALL ? 0n : first - (first % SECOND);
 }
 
-/** The events of one CPU. */
-class CpuEvents implements TraceEvent {
+class Event implements TraceEvent {
   type = 0;
   pid = 0;
   lost = 0;
@@ -66,6 +69,15 @@ class CpuEvents implements TraceEvent {
   view: DataView = viewOf(this.bytes);
   start = 0;
   length = 0;
+
+  constructor(readonly cpu: number) {}
+}
+
+/** The events of one CPU. */
+class CpuEvents {
+  current: Event;
+  private ahead: Event;
+  private hasAhead = false;
   private readonly cursor: RecordCursor;
   private readonly subBuffers: Iterator<SubBuffer>;
   private pendingLost = 0;
@@ -77,11 +89,32 @@ class CpuEvents implements TraceEvent {
     private readonly littleEndian: boolean,
     private readonly damage: Damage[],
   ) {
+    this.current = new Event(cpu);
+    this.ahead = new Event(cpu);
     this.cursor = new RecordCursor(base, littleEndian);
     this.subBuffers = subBuffers[Symbol.iterator]();
   }
 
   next(): boolean {
+    if (!this.hasAhead) return this.read(this.current);
+    const { current } = this;
+    this.current = this.ahead;
+    this.ahead = current;
+    this.hasAhead = false;
+    return true;
+  }
+
+  following(): Event | undefined {
+    this.hasAhead ||= this.read(this.ahead);
+    return this.hasAhead ? this.ahead : undefined;
+  }
+
+  skipFollowing(): void {
+    this.following();
+    this.hasAhead = false;
+  }
+
+  private read(into: Event): boolean {
     const { cursor } = this;
     for (;;) {
       if (!cursor.next()) {
@@ -92,13 +125,15 @@ class CpuEvents implements TraceEvent {
         this.tell(`at ${cursor.start}: a record of ${cursor.length} bytes, too few for an event`);
       }
     }
-    const { view, start, length } = cursor;
-    this.time = cursor.time;
-    this.start = start;
-    this.length = length;
-    this.type = view.getUint16(start, this.littleEndian);
-    this.pid = view.getInt32(start + 4, this.littleEndian);
-    this.lost = this.pendingLost;
+    const { view, start } = cursor;
+    into.time = cursor.time;
+    into.bytes = cursor.bytes;
+    into.view = view;
+    into.start = start;
+    into.length = cursor.length;
+    into.type = view.getUint16(start, this.littleEndian);
+    into.pid = view.getInt32(start + 4, this.littleEndian);
+    into.lost = this.pendingLost;
     this.pendingLost = 0;
     return true;
   }
@@ -108,9 +143,7 @@ class CpuEvents implements TraceEvent {
     if (cursor.broken !== undefined) this.tell(`at ${cursor.broken.offset}: ${cursor.broken.message}`);
     const { value, done } = this.subBuffers.next();
     if (done === true) return false;
-    cursor.open(value);
-    this.bytes = cursor.bytes;
-    this.view = cursor.view;
+    cursor.open(value, this.current.bytes);
     if (value.lost !== 0) this.pendingLost = value.lost;
     return true;
   }
@@ -135,7 +168,12 @@ class MergedIterator implements Iterator<TraceEvent> {
     }
     for (let at = (this.heap.length >> 1) - 1; at >= 0; at--) this.sink(at);
     const [first] = this.heap;
-    this.result = first && { done: false, value: first };
+    this.result = first && { done: false, value: first.current };
+  }
+
+  /** Whose event was given last. */
+  get top(): CpuEvents | undefined {
+    return this.heap[0];
   }
 
   next(): IteratorResult<TraceEvent, undefined> {
@@ -144,7 +182,7 @@ class MergedIterator implements Iterator<TraceEvent> {
     this.given = true;
     const top = heap[0];
     if (top === undefined || result === undefined) return { done: true, value: undefined };
-    result.value = top;
+    result.value = top.current;
     return result;
   }
 
@@ -180,6 +218,6 @@ class MergedIterator implements Iterator<TraceEvent> {
   }
 }
 
-function before(a: CpuEvents, b: CpuEvents): boolean {
+function before({ current: a }: CpuEvents, { current: b }: CpuEvents): boolean {
   return a.time < b.time || (a.time === b.time && a.cpu < b.cpu);
 }

@@ -35,6 +35,9 @@ export class RecordCursor {
   position = 0;
   bytes: Uint8Array = new Uint8Array(0);
   view: DataView = viewOf(this.bytes);
+  private end = 0;
+  private spare: Uint8Array = new Uint8Array(0);
+  private spareView: DataView = viewOf(this.spare);
   /** Why the records of this sub-buffer ended before its data did. */
   broken: BrokenRecord | undefined;
 
@@ -44,10 +47,18 @@ export class RecordCursor {
     private readonly littleEndian = true,
   ) {}
 
-  /** Goes to the front of a sub-buffer's unread records. */
-  open({ timestamp, data, consumed }: SubBuffer): void {
-    this.bytes = data;
-    this.view = viewOf(data);
+  /**
+   * Goes to the front of a sub-buffer's unread records. They are copied, into bytes other than `kept`: those may still
+   * be looked at.
+   */
+  open({ timestamp, data, consumed }: SubBuffer, kept?: Uint8Array): void {
+    if (kept === undefined || kept === this.bytes) this.swap();
+    if (this.bytes.length < data.length) {
+      this.bytes = new Uint8Array(data.length);
+      this.view = viewOf(this.bytes);
+    }
+    this.bytes.set(data);
+    this.end = data.length;
     this.time = Number(timestamp - this.base);
     this.position = 0;
     this.broken = undefined;
@@ -56,8 +67,7 @@ export class RecordCursor {
 
   /** Goes to the next record; false at the end of the sub-buffer. */
   next(): boolean {
-    const { view, littleEndian } = this;
-    const end = view.byteLength;
+    const { view, littleEndian, end } = this;
     let at = this.position;
     while (at + 4 <= end) {
       const word = view.getUint32(at, littleEndian);
@@ -104,9 +114,17 @@ export class RecordCursor {
     return false;
   }
 
+  private swap(): void {
+    const { bytes, view } = this;
+    this.bytes = this.spare;
+    this.view = this.spareView;
+    this.spare = bytes;
+    this.spareView = view;
+  }
+
   private stop(offset: number, message: string): false {
     this.broken = { offset, message };
-    this.position = this.view.byteLength;
+    this.position = this.end;
     return false;
   }
 
