@@ -70,6 +70,7 @@ export function bufferOf(
     tracer: 'nop',
     clock: 'local',
     options: undefined,
+    timeStart: undefined,
     recording: undefined,
     damage: [],
     ...facts,
