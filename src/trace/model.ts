@@ -90,6 +90,12 @@ export interface TraceNames {
    * or the kernel prints pointers as they are (`no_hash_pointers`): then so do we.
    */
   hashPointer?(value: bigint): number | undefined;
+  /** An enumeration constant of the traced kernel, as its print formats name them: `TCP_ESTABLISHED`. */
+  constant?(name: string): bigint | undefined;
+  /** What a kernel variable of the size of a long holds, as an unsigned number: `vmemmap_base`, `jiffies`. */
+  variable?(name: string): bigint | undefined;
+  /** Size in bytes and signedness of a type of the traced kernel, by its C name: `struct page`, `blk_opf_t`. */
+  type?(name: string): { readonly size: number; readonly signed: boolean } | undefined;
   /** All that is known, for writers of files. */
   comms(): Iterable<readonly [pid: number, comm: string]>;
   threadGroups(): Iterable<readonly [pid: number, group: number]>;
