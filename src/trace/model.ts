@@ -135,6 +135,8 @@ export interface TraceStatistics {
   readonly commitOverrun: number;
   readonly droppedEvents: number;
   readonly readEvents: number;
+  /** Of the events still in the buffer, as the kernel counts them. */
+  readonly bytes?: number;
 }
 
 /** One CPU's part of a buffer. */
