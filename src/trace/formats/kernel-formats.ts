@@ -1,0 +1,72 @@
+import { type Damage, damageOf, isExhumeError } from '../../bytes/errors.js';
+import type { KernelView } from '../../kernel/kernel-view.js';
+import { listEntries } from '../../kernel/types/lists.js';
+import type { EventFormat, TraceField, TraceFormats } from '../model.js';
+import { EventCalls, type EventMemory } from './event-calls.js';
+import { traceFormats, USUAL_COMMON_FIELDS } from './trace-formats.js';
+
+/** Numbers of events have 16 bits (`TRACE_EVENT_TYPE_MAX`). */
+const MOST_EVENTS = 1 << 16;
+
+/**
+ * Every kind of event that a kernel knew when it died, out of its list `ftrace_events`: its own, its modules' and those
+ * made at run time. Names of constants in print formats are numbers there already, as the kernel replaces them when it boots.
+ *
+ * An event that cannot be read is damage and the others stand. Throws EXH_NO_SYMBOL for a kernel without events,
+ * EXH_NO_LAYOUT for one that does not tell its types.
+ */
+export function readKernelFormats(view: KernelView, damage: Damage[] = []): TraceFormats {
+  const calls = new EventCalls(eventMemoryOf(view));
+  const { memory, types } = view;
+  const head = view.address('ftrace_events');
+  const formats: EventFormat[] = [];
+  const failed: unknown[] = [];
+  try {
+    for (const call of listEntries(memory, head, types.requireStruct('trace_event_call'), 'list')) {
+      if (formats.length + failed.length >= MOST_EVENTS) break;
+      try {
+        const system = calls.system(call);
+        const dynamic = calls.dynamic(call, system);
+        const module = calls.module(call, dynamic);
+        const probed = dynamic === 'eprobe' ? calls.probed(call) : undefined;
+        formats.push({
+          id: call.int('event.type'),
+          system,
+          name: calls.name(call),
+          fields: calls.fields(call),
+          printFormat: calls.strings.at(call.pointer('print_fmt')),
+          ...(module !== undefined && { module }),
+          ...(dynamic !== undefined && { dynamic }),
+          ...(probed !== undefined && { probed }),
+        });
+      } catch (error) {
+        if (!isExhumeError(error)) throw error;
+        failed.push(error);
+      }
+    }
+  } catch (error) {
+    damage.push(damageOf('event formats', error));
+  }
+  if (failed.length > 0) {
+    const { code, message } = damageOf('event formats', failed[0]);
+    damage.push({ code, part: 'event formats', message: `${failed.length} cannot be read, the first: ${message}` });
+  }
+  return traceFormats(commonFields(view, calls, damage), formats);
+}
+
+function eventMemoryOf({ memory, types, kernel }: KernelView): EventMemory {
+  return { memory, types, functionAt: (address) => kernel.symbols.at(address)?.symbol.name };
+}
+
+/** `ftrace_common_fields`; a kernel that died before it had filled the list has the usual ones. */
+function commonFields(view: KernelView, calls: EventCalls, damage: Damage[]): readonly TraceField[] {
+  const head = view.kernel.symbols.address('ftrace_common_fields');
+  if (head === undefined) return USUAL_COMMON_FIELDS;
+  try {
+    const fields = calls.listed(head);
+    return fields.length > 0 ? fields : USUAL_COMMON_FIELDS;
+  } catch (error) {
+    damage.push(damageOf('common fields of events', error));
+    return USUAL_COMMON_FIELDS;
+  }
+}

@@ -1,0 +1,144 @@
+import { type Damage, damageOf, isExhumeError } from '../../bytes/errors.js';
+import { viewOf } from '../../bytes/struct-table.js';
+import type { KernelView } from '../../kernel/kernel-view.js';
+import { listEntries } from '../../kernel/types/lists.js';
+import type { TraceNames } from '../model.js';
+import { pointerHash } from './pointer-hash.js';
+import { SharedStrings } from './shared-strings.js';
+
+/** As many as PID_MAX_LIMIT on 64-bit kernels. */
+const MOST_PROCESSES = 1 << 22;
+/** More formats than any kernel and its modules have. */
+const MOST_FORMATS = 1 << 20;
+/** TASK_COMM_LEN */
+const COMM_BYTES = 16;
+
+/** What numbers in a kernel's trace are called, as it had saved it. A part that cannot be read is damage, and empty. */
+export function readKernelNames(view: KernelView, damage: Damage[] = []): TraceNames {
+  const attempt = <T>(part: string, read: () => T, otherwise: T): T => {
+    try {
+      return read();
+    } catch (error) {
+      damage.push(damageOf(part, error));
+      return otherwise;
+    }
+  };
+  const strings = new SharedStrings(view.memory);
+  const comms = attempt('saved command lines', () => savedComms(view), new Map<number, string>());
+  const groups = attempt('saved thread groups', () => savedGroups(view), undefined);
+  const formats = attempt('printk formats', () => printkFormats(view, strings), new Map<bigint, string>());
+  const string = (address: bigint) => (address === 0n ? undefined : readable(() => strings.at(address)));
+  const { symbols } = view.kernel;
+  const hashPointer = pointerHash(view);
+  return {
+    comm: (pid) => (pid === 0 ? '<idle>' : comms.get(pid)),
+    threadGroup: (pid) => groups?.of(pid),
+    symbol: (address) => symbols.at(address),
+    // The kernel prints whatever the record points at; the list is what it tells others.
+    printkFormat: (address) => formats.get(address) ?? string(address),
+    string,
+    ...(hashPointer !== undefined && { hashPointer }),
+    comms: () => comms,
+    threadGroups: () => groups?.all() ?? [],
+    printkFormats: () => formats,
+    symbols: () => symbols.all(),
+  };
+}
+
+/**
+ * `struct saved_cmdlines_buffer`: for each slot the process that it is of, and 16 characters. Up to 6.8 the characters are
+ * an allocation of their own (6.1.78 and other stable kernels: one for all). A slot counts when the process leads back to it.
+ */
+function savedComms({ memory, kernel, types }: KernelView): Map<number, string> {
+  const comms = new Map<number, string>();
+  const variable = kernel.symbols.address('savedcmd');
+  const type = types.struct('saved_cmdlines_buffer');
+  if (variable === undefined || type === undefined) return comms;
+  const address = memory.pointer(variable);
+  if (address === 0n) return comms;
+  const count = Math.min(memory.u32(address + BigInt(type.require('cmdline_num').offset)), MOST_PROCESSES);
+  const slots = type.require('saved_cmdlines');
+  const slotsAt = address + BigInt(slots.offset);
+  const textAt = slots.kind === 'pointer' ? memory.pointer(slotsAt) : slotsAt;
+  const ownersAt = memory.pointer(address + BigInt(type.require('map_cmdline_to_pid').offset));
+  const map = type.require('map_pid_to_cmdline');
+  // PID_MAX_DEFAULT, a power of two, is the last index.
+  const mask = map.size / 4 - 2;
+  for (let slot = 0; slot < count; slot++) {
+    const pid = memory.u32(ownersAt + BigInt(slot * 4));
+    if (pid === NO_CMDLINE_MAP) continue;
+    if (memory.u32(address + BigInt(map.offset + (pid & mask) * 4)) !== slot) continue;
+    comms.set(pid, memory.string(textAt + BigInt(slot * COMM_BYTES), COMM_BYTES));
+  }
+  return comms;
+}
+
+/** UINT_MAX */
+const NO_CMDLINE_MAP = 0xffffffff;
+
+interface Groups {
+  of(pid: number): number | undefined;
+  all(): Iterable<readonly [number, number]>;
+}
+
+/** `tgid_map`: an `int` for each process number up to `tgid_map_max`; 0: not known. There once `record-tgid` was set. */
+function savedGroups({ memory, kernel: { symbols } }: KernelView): Groups | undefined {
+  const variable = symbols.address('tgid_map');
+  const map = variable === undefined ? 0n : memory.pointer(variable);
+  if (map === 0n) return undefined;
+  const last = symbols.address('tgid_map_max');
+  // Up to 5.13 it had PID_MAX_DEFAULT + 1 of them.
+  const most = last === undefined ? 0x8000 : Math.min(Number(memory.u64(last)), MOST_PROCESSES);
+  return {
+    of: (pid) => {
+      if (pid < 0 || pid > most) return undefined;
+      return readable(() => memory.u32(map + BigInt(pid * 4))) || undefined;
+    },
+    *all() {
+      const each = 1024;
+      for (let first = 0; first <= most; first += each) {
+        const count = Math.min(each, most + 1 - first);
+        const words = readable(() => viewOf(memory.bytes(map + BigInt(first * 4), count * 4)));
+        for (let i = 0; words !== undefined && i < count; i++) {
+          const group = words.getUint32(i * 4, memory.littleEndian);
+          if (group !== 0) yield [first + i, group];
+        }
+      }
+    },
+  };
+}
+
+/** Undefined for what is not in the dump. */
+function readable<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (isExhumeError(error)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * The formats of `trace_printk()` and strings of tracepoints, by address, in the order of tracefs's `printk_formats`
+ * (kernel/trace/trace_printk.c): the kernel's, then those that it copied out of modules.
+ */
+function printkFormats(view: KernelView, strings: SharedStrings): Map<bigint, string> {
+  const { memory, types, kernel } = view;
+  const formats = new Map<bigint, string>();
+  const add = (address: bigint): void => {
+    if (address !== 0n && formats.size < MOST_FORMATS) formats.set(address, strings.at(address));
+  };
+  for (const section of ['__trace_bprintk_fmt', '__tracepoint_str']) {
+    const start = kernel.symbols.address(`__start_${section}`);
+    const stop = kernel.symbols.address(`__stop_${section}`);
+    if (start === undefined || stop === undefined) continue;
+    const end = BigInt(MOST_FORMATS * 8) + start < stop ? BigInt(MOST_FORMATS * 8) + start : stop;
+    for (let at: bigint = start; at + 8n <= end; at += 8n) add(memory.pointer(at));
+  }
+  const head = kernel.symbols.address('trace_bprintk_fmt_list');
+  const type = types.struct('trace_bprintk_fmt');
+  if (head !== undefined && type !== undefined) {
+    for (const format of listEntries(memory, head, type, 'list')) add(format.pointer('fmt'));
+  }
+  return formats;
+}
