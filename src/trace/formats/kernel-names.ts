@@ -3,6 +3,7 @@ import { viewOf } from '../../bytes/struct-table.js';
 import type { KernelView } from '../../kernel/kernel-view.js';
 import { listEntries } from '../../kernel/types/lists.js';
 import type { TraceNames } from '../model.js';
+import { kernelValues } from './kernel-values.js';
 import { pointerHash } from './pointer-hash.js';
 import { SharedStrings } from './shared-strings.js';
 
@@ -38,6 +39,7 @@ export function readKernelNames(view: KernelView, damage: Damage[] = []): TraceN
     printkFormat: (address) => formats.get(address) ?? string(address),
     string,
     ...(hashPointer !== undefined && { hashPointer }),
+    ...kernelValues(view),
     comms: () => comms,
     threadGroups: () => groups?.all() ?? [],
     printkFormats: () => formats,

@@ -70,6 +70,8 @@ for (const [size, names] of [
 
 /** The size of an integer type in bytes, by its C name; undefined for what is no integer or is not known. */
 export function sizeOfType(name: string, longSize: number): number | undefined {
+  const known = SIZES.get(name);
+  if (known !== undefined) return known;
   if (name.endsWith('*')) return longSize;
   const plain = name
     .replace(/\b(const|volatile|unsigned|signed)\b/g, '')

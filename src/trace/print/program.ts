@@ -1,12 +1,15 @@
-import type { EventFormat, Trace } from '../model.js';
+import type { EventFormat } from '../model.js';
+import type { PrintContext } from './context.js';
+import { parseFormat } from './conversion.js';
+import { Expressions } from './expressions.js';
 import type { EventRecord } from './fields.js';
+import { compilePieces, type Pieces } from './pieces.js';
 import { rawPrinter } from './raw.js';
+import { RecordFields } from './record-fields.js';
+import { parsePrintFormat } from './syntax.js';
+import { Unfollowable } from './unfollowable.js';
 
-/** What printing needs to know of the trace. A `Trace` is one. */
-export interface PrintContext extends Pick<Trace, 'formats' | 'names' | 'littleEndian' | 'longSize'> {
-  /** Are pointers printed as hashes, as the kernel does unless the trace option `hash-ptr` is off? Default: yes. */
-  readonly hashPointers?: boolean;
-}
+export type { PrintContext } from './context.js';
 
 /** How the events of one kind are printed. */
 export interface PrintProgram {
@@ -22,5 +25,57 @@ export interface PrintProgram {
 /** Makes the program that prints events of a kind, from the kernel's own print format. Never throws. */
 export function compilePrint(format: EventFormat, context: PrintContext): PrintProgram {
   const raw = rawPrinter(format, context.littleEndian, context.longSize);
-  return { format, fallback: 'print formats are not followed yet', failures: 0, print: raw };
+  try {
+    const fields = new RecordFields(format, context);
+    const { text, args } = parsePrintFormat(format.printFormat);
+    const scope = new Expressions(context, fields);
+    const values = args.map((argument) => () => scope.value(argument));
+    const pieces = compilePieces(parseFormat(text, context.longSize), evaluated(values), scope);
+    return new Followed(format, raw, pieces, fields.needed);
+  } catch (error) {
+    if (!(error instanceof Unfollowable)) throw error;
+    return { format, fallback: error.message, failures: 0, print: raw };
+  }
 }
+
+function* evaluated<T>(values: readonly (() => T)[]): Generator<T> {
+  for (const value of values) yield value();
+}
+
+class Followed implements PrintProgram {
+  readonly fallback = undefined;
+  failures = 0;
+  private readonly first: string;
+  private readonly rest: readonly string[];
+
+  constructor(
+    readonly format: EventFormat,
+    private readonly raw: (record: EventRecord) => string,
+    private readonly pieces: Pieces,
+    private readonly needed: number,
+  ) {
+    this.first = pieces.texts[0] ?? '';
+    this.rest = pieces.texts.slice(1);
+  }
+
+  print(record: EventRecord): string {
+    if (record.length < this.needed) return this.failed(record);
+    const { conversions } = this.pieces;
+    const { rest } = this;
+    try {
+      let text = this.first;
+      for (let at = 0; at < conversions.length; at++) text += (conversions[at] as Piece)(record) + rest[at];
+      return text;
+    } catch (error) {
+      if (!(error instanceof Unfollowable)) throw error;
+      return this.failed(record);
+    }
+  }
+
+  private failed(record: EventRecord): string {
+    this.failures++;
+    return this.raw(record);
+  }
+}
+
+type Piece = (record: EventRecord) => string;

@@ -42,7 +42,7 @@ export class TraceText {
       names: trace.names,
       littleEndian: trace.littleEndian,
       longSize: trace.longSize,
-      ...(buffer.options !== undefined && { hashPointers: buffer.options.has('hash-ptr') }),
+      options: buffer.options,
     };
     const front = new LineFront(trace, buffer, this.settings, stream.base);
     const symbols = new SymbolTexts(trace, this.settings);

@@ -1,0 +1,546 @@
+import { stringAt } from './addresses.js';
+import type { PrintContext } from './context.js';
+import type { EventRecord, Wide } from './fields.js';
+import { callHelper, type Scope } from './helpers.js';
+import type { RecordFields } from './record-fields.js';
+import type { Expression, Statement, TypeName } from './syntax.js';
+import { sizeOfCType, typeNamed } from './types.js';
+import { Unfollowable } from './unfollowable.js';
+import {
+  asInteger,
+  CHAR,
+  type CType,
+  constant,
+  convert,
+  INT,
+  type Integer,
+  isInteger,
+  load,
+  placeText,
+  S64,
+  text,
+  truth,
+  U64,
+  UINT,
+  type Value,
+  VOID,
+} from './values.js';
+import { type IntType, narrowOperation, wideOperation } from './wide.js';
+
+type Place = Extract<Value, { kind: 'place' }>;
+
+/** Turns expressions of C into closures over the record. Throws Unfollowable. */
+export class Expressions implements Scope {
+  private readonly locals = new Map<string, Value>();
+  private readonly string: (address: Wide) => string;
+
+  constructor(
+    readonly context: PrintContext,
+    readonly fields: RecordFields,
+  ) {
+    this.string = stringAt(context);
+  }
+
+  value(expression: Expression): Value {
+    switch (expression.kind) {
+      case 'number':
+        return literal(expression, this.context.longSize);
+      case 'string':
+        return text(expression.text);
+      case 'name':
+        return this.name(expression.name);
+      case 'member':
+        return this.member(expression);
+      case 'index':
+        return this.load(this.element(expression));
+      case 'call':
+        return callHelper(expression.callee, expression.args, this);
+      case 'unary':
+        return this.unary(expression.operator, expression.operand);
+      case 'binary':
+        return this.binary(expression);
+      case 'conditional':
+        return this.conditional(expression);
+      case 'cast':
+        return this.cast(this.value(expression.operand), this.type(expression.type));
+      case 'type':
+        return { kind: 'type', type: this.type(expression.type) };
+      case 'assign':
+        return this.assign(expression);
+      case 'block':
+        return this.block(expression.statements);
+      case 'list':
+        throw new Unfollowable('a list stands where a value is due');
+    }
+  }
+
+  type(name: TypeName): CType {
+    let type: CType = name.of === undefined ? typeNamed(name.base, this.context) : this.typeOf(this.value(name.of));
+    for (let stars = 0; stars < name.pointers; stars++) type = { kind: 'pointer', to: type };
+    return type;
+  }
+
+  /** A text for `%s`. */
+  text(value: Value): (record: EventRecord) => string {
+    switch (value.kind) {
+      case 'text':
+        return value.get;
+      case 'place':
+        return placeText(value);
+      case 'pointer': {
+        const { get } = value;
+        return (record) => this.string(get(record));
+      }
+      default:
+        if (isInteger(value) && value.constant === 0) return () => '(null)';
+        throw new Unfollowable('a number is taken for a text');
+    }
+  }
+
+  private typeOf(value: Value): CType {
+    switch (value.kind) {
+      case 'narrow':
+      case 'wide':
+      case 'type':
+        return value.type;
+      case 'text':
+        return { kind: 'pointer', to: CHAR };
+      default:
+        return { kind: 'pointer', to: value.to };
+    }
+  }
+
+  private name(name: string): Value {
+    const local = this.locals.get(name);
+    if (local !== undefined) return local;
+    if (name === 'REC' || name === '__entry') {
+      const to: CType = { kind: 'struct', name: 'REC', size: undefined };
+      return { kind: 'place', to, at: (record) => record.start, end: undefined, size: undefined };
+    }
+    if (name === 'NULL') return { kind: 'pointer', to: VOID, get: () => 0, constant: 0 };
+    if (name === 'true' || name === 'false') return constant(name === 'true' ? 1 : 0, INT);
+    const { names, longSize } = this.context;
+    const known = names.constant?.(name);
+    if (known !== undefined) return constant(known, smallest(known));
+    const variable = names.variable?.(name);
+    if (variable !== undefined) return constant(variable, { ...U64, size: longSize });
+    throw new Unfollowable(`${name} is not known`);
+  }
+
+  private member(expression: Extract<Expression, { kind: 'member' }>): Value {
+    const path = recordPath(expression);
+    if (path !== undefined) return this.fields.value(path);
+    throw new Unfollowable(`.${expression.name} belongs to a structure that the format does not describe`);
+  }
+
+  /** Where an element of an array lies. */
+  private element({ object, index }: Extract<Expression, { kind: 'index' }>): Value {
+    return this.add(this.value(object), this.value(index), 1);
+  }
+
+  private load(value: Value): Value {
+    switch (value.kind) {
+      case 'place':
+        // A structure within the record is its place.
+        return value.to.kind === 'struct' ? value : load(value, this.context.littleEndian, this.context.longSize);
+      case 'text': {
+        const { get } = value;
+        return { kind: 'narrow', type: CHAR, get: (record) => (get(record).charCodeAt(0) << 24) >> 24 };
+      }
+      default:
+        throw new Unfollowable('it reads memory outside of the record');
+    }
+  }
+
+  private addressOf(expression: Expression): Value {
+    if (expression.kind === 'index') return this.element(expression);
+    if (expression.kind === 'member') {
+      const path = recordPath(expression);
+      if (path !== undefined) return this.fields.address(path);
+    }
+    if (expression.kind === 'unary' && expression.operator === '*') return this.value(expression.operand);
+    throw new Unfollowable('it takes the address of what is not in the record');
+  }
+
+  private unary(operator: string, operand: Expression): Value {
+    switch (operator) {
+      case '&':
+        return this.addressOf(operand);
+      case '*':
+        return this.load(this.value(operand));
+      case 'sizeof':
+        return constant(this.sizeOf(this.value(operand)), { ...U64, size: this.context.longSize });
+      case '!': {
+        const value = this.value(operand);
+        const test = truth(value);
+        return this.fold({ kind: 'narrow', type: INT, get: (record) => (test(record) ? 0 : 1) }, value);
+      }
+      default: {
+        const value = promoted(asInteger(this.value(operand)));
+        if (operator === '+') return value;
+        if (operator === '-') return this.arithmetic('-', constant(0, value.type), value);
+        return this.arithmetic('^', value, constant(-1, value.type));
+      }
+    }
+  }
+
+  private sizeOf(value: Value): number {
+    if (value.kind === 'text') return (value.constant?.length ?? this.context.longSize - 1) + 1;
+    if (value.kind === 'place' && value.size !== undefined) return value.size;
+    return sizeOfCType(this.typeOf(value), this.context.longSize);
+  }
+
+  private binary({ operator, left, right }: Extract<Expression, { kind: 'binary' }>): Value {
+    const first = this.value(left);
+    if (operator === '&&' || operator === '||') {
+      const isAnd = operator === '&&';
+      // What stands behind a constant answer does not count.
+      if (isInteger(first) && first.constant !== undefined && (first.constant !== 0) !== isAnd) {
+        return constant(isAnd ? 0 : 1, INT);
+      }
+      const second = this.value(right);
+      const one = truth(first);
+      const other = truth(second);
+      const get = isAnd
+        ? (record: EventRecord) => (one(record) && other(record) ? 1 : 0)
+        : (record: EventRecord) => (one(record) || other(record) ? 1 : 0);
+      return this.fold({ kind: 'narrow', type: INT, get }, first, second);
+    }
+    const second = this.value(right);
+    if (/^[=!<>]=?$/.test(operator)) return this.comparison(operator, first, second);
+    if (isInteger(first) && isInteger(second)) return this.integers(operator, first, second);
+    if (operator === '+') return isInteger(first) ? this.add(second, first, 1) : this.add(first, second, 1);
+    if (operator === '-') return isInteger(second) ? this.add(first, second, -1) : this.difference(first, second);
+    return this.integers(operator, asInteger(first), asInteger(second));
+  }
+
+  private integers(operator: string, left: Integer, right: Integer): Integer {
+    if (operator === '<<' || operator === '>>') return this.arithmetic(operator, promoted(left), right);
+    const type = common(left.type, right.type);
+    return this.arithmetic(operator, convert(left, type), convert(right, type));
+  }
+
+  /** Of operands that have the result's type; only the right one of a shift may have its own. */
+  private arithmetic(operator: string, left: Integer, right: Integer): Integer {
+    const { type } = left;
+    const one = left.get;
+    const other = right.get;
+    if (left.kind === 'narrow') {
+      const operation = narrowOperation(operator, type);
+      const get = left.get;
+      const count = right.kind === 'narrow' ? right.get : (record: EventRecord) => Number(right.get(record));
+      if (operation === undefined) throw new Unfollowable(`${operator} is no operator on numbers`);
+      const fixed = right.kind === 'narrow' ? right.constant : undefined;
+      if (fixed !== undefined) return this.fold(narrowWith(operation, type, get, fixed), left, right) as Integer;
+      return this.fold(
+        { kind: 'narrow', type, get: (record) => result(operation(get(record), count(record))) },
+        left,
+        right,
+      ) as Integer;
+    }
+    const operation = wideOperation(operator, type);
+    if (operation === undefined) throw new Unfollowable(`${operator} is no operator on numbers`);
+    return this.fold(
+      { kind: 'wide', type, get: (record) => result(operation(one(record), other(record))) },
+      left,
+      right,
+    ) as Integer;
+  }
+
+  private comparison(operator: string, first: Value, second: Value): Value {
+    const compare = COMPARISONS[operator];
+    if (compare === undefined) throw new Unfollowable(`${operator} is no operator`);
+    // What is in the record, and any text, has an address, and it is not 0.
+    for (const [value, other] of [
+      [first, second],
+      [second, first],
+    ] as const) {
+      if ((value.kind === 'place' || value.kind === 'text') && isNull(other))
+        return constant(compare(1, 0) ? 1 : 0, INT);
+    }
+    const left = asInteger(first);
+    const right = asInteger(second);
+    const type = common(left.type, right.type);
+    const one = convert(left, type).get;
+    const other = convert(right, type).get;
+    return this.fold(
+      { kind: 'narrow', type: INT, get: (record) => (compare(one(record), other(record)) ? 1 : 0) },
+      left,
+      right,
+    );
+  }
+
+  /** A pointer and a number of what it points to. */
+  private add(pointer: Value, count: Value, sign: 1 | -1): Value {
+    const { longSize } = this.context;
+    if (pointer.kind === 'place') {
+      const step = sizeOfCType(pointer.to, longSize) * sign;
+      const { at } = pointer;
+      const times = asInteger(count).get;
+      return { ...pointer, at: (record) => at(record) + Number(times(record)) * step, size: undefined };
+    }
+    if (pointer.kind === 'pointer') {
+      const size = constant(sizeOfCType(pointer.to, longSize), S64);
+      const step = this.arithmetic('*', convert(asInteger(count), S64), size);
+      const type: IntType = { ...U64, size: longSize };
+      const sum = this.arithmetic(sign < 0 ? '-' : '+', convert(asInteger(pointer), type), convert(step, type));
+      return { kind: 'pointer', to: pointer.to, get: sum.get };
+    }
+    if (pointer.kind === 'text') {
+      const { get } = pointer;
+      const times = asInteger(count).get;
+      return { kind: 'text', get: (record) => get(record).slice(Math.max(Number(times(record)) * sign, 0)) };
+    }
+    throw new Unfollowable('it takes for an array what is none');
+  }
+
+  private difference(first: Value, second: Value): Value {
+    if (first.kind === 'place' && second.kind === 'place') {
+      const size = sizeOfCType(first.to, this.context.longSize);
+      const one = first.at;
+      const other = second.at;
+      return { kind: 'wide', type: S64, get: (record) => Math.trunc((one(record) - other(record)) / size) };
+    }
+    return this.integers('-', asInteger(first), asInteger(second));
+  }
+
+  private conditional({ test, yes, no }: Extract<Expression, { kind: 'conditional' }>): Value {
+    const asked = this.value(test);
+    if (isInteger(asked) && asked.constant !== undefined) {
+      if (asked.constant === 0) return this.value(no);
+      return yes === undefined ? asked : this.value(yes);
+    }
+    const is = truth(asked);
+    const one = yes === undefined ? asked : this.value(yes);
+    const other = this.value(no);
+    if (isInteger(one) && isInteger(other)) {
+      const type = common(one.type, other.type);
+      const left = convert(one, type);
+      const right = convert(other, type);
+      if (left.kind === 'narrow' && right.kind === 'narrow') {
+        const a = left.get;
+        const b = right.get;
+        return { kind: 'narrow', type, get: (record) => (is(record) ? a(record) : b(record)) };
+      }
+      const a = left.get;
+      const b = right.get;
+      return { kind: 'wide', type, get: (record) => (is(record) ? a(record) : b(record)) };
+    }
+    if (one.kind === 'place' && other.kind === 'place') return either(is, one, other);
+    if (one.kind === 'text' || other.kind === 'text' || one.kind === 'place' || other.kind === 'place') {
+      const a = this.text(one);
+      const b = this.text(other);
+      return { kind: 'text', get: (record) => (is(record) ? a(record) : b(record)) };
+    }
+    const a = asInteger(one).get;
+    const b = asInteger(other).get;
+    const to = one.kind === 'pointer' ? one.to : other.kind === 'pointer' ? other.to : VOID;
+    return { kind: 'pointer', to, get: (record) => (is(record) ? a(record) : b(record)) };
+  }
+
+  private cast(value: Value, type: CType): Value {
+    switch (type.kind) {
+      case 'int':
+        return convert(asInteger(value), type);
+      case 'pointer':
+        if (value.kind === 'place') return { ...value, to: type.to, size: undefined };
+        if (value.kind === 'text') return value;
+        return pointerOf(convert(asInteger(value), { ...U64, size: this.context.longSize }), type.to);
+      default:
+        throw new Unfollowable('it casts to what is no number');
+    }
+  }
+
+  private assign({ operator, target, value }: Extract<Expression, { kind: 'assign' }>): Value {
+    const local = this.cells.get(target);
+    if (local === undefined) throw new Unfollowable(`it assigns to ${target}`);
+    const before = this.name(target);
+    let next = asInteger(this.value(value));
+    if (operator !== '') next = this.integers(operator, asInteger(before), next);
+    const { get } = convert(next, local.type);
+    const set = (record: EventRecord): Wide => {
+      local.value = get(record);
+      return local.value;
+    };
+    return local.type.size === 8
+      ? { kind: 'wide', type: local.type, get: set }
+      : { kind: 'narrow', type: local.type, get: (record) => Number(set(record)) };
+  }
+
+  /** The variables of statement expressions that are numbers. */
+  private readonly cells = new Map<string, { readonly type: IntType; value: Wide }>();
+
+  private block(statements: readonly Statement[]): Value {
+    const steps: ((record: EventRecord) => unknown)[] = [];
+    let last: Value | undefined;
+    for (const statement of statements) {
+      last = undefined;
+      if (statement.kind === 'declare') steps.push(...this.declare(statement));
+      else {
+        last = this.value(statement.value);
+        if (isInteger(last)) steps.push(last.get);
+      }
+    }
+    if (last === undefined) throw new Unfollowable('a statement expression has no value');
+    if (isInteger(last)) steps.pop();
+    return after(steps, last);
+  }
+
+  private declare(statement: Extract<Statement, { kind: 'declare' }>): ((record: EventRecord) => unknown)[] {
+    const { name, value } = statement;
+    const auto = statement.type.base === '' && statement.type.of === undefined;
+    const initial = value === undefined ? undefined : this.value(value);
+    const type = auto && initial !== undefined ? this.typeOf(initial) : this.type(statement.type);
+    if (type.kind !== 'int') {
+      if (initial === undefined) throw new Unfollowable(`${name} has no value`);
+      this.cells.delete(name);
+      this.locals.set(name, auto ? initial : this.cast(initial, type));
+      return [];
+    }
+    const cell: { readonly type: IntType; value: Wide } = { type, value: 0 };
+    this.cells.set(name, cell);
+    this.locals.set(
+      name,
+      type.size === 8
+        ? { kind: 'wide', type, get: () => cell.value }
+        : { kind: 'narrow', type, get: () => Number(cell.value) },
+    );
+    if (initial === undefined) return [];
+    const { get } = convert(asInteger(initial), type);
+    return [
+      (record) => {
+        cell.value = get(record);
+      },
+    ];
+  }
+
+  /** Computes now what depends on constants only. */
+  private fold(value: Integer, ...operands: readonly Value[]): Value {
+    if (!operands.every((operand) => isInteger(operand) && operand.constant !== undefined)) return value;
+    return constant(value.get(NO_RECORD), value.type);
+  }
+}
+
+const NO_RECORD: EventRecord = {
+  bytes: new Uint8Array(0),
+  view: new DataView(new ArrayBuffer(0)),
+  start: 0,
+  length: 0,
+};
+
+const COMPARISONS: Readonly<Record<string, (left: Wide, right: Wide) => boolean>> = {
+  '==': (left, right) => left === right,
+  '!=': (left, right) => left !== right,
+  '<': (left, right) => left < right,
+  '>': (left, right) => left > right,
+  '<=': (left, right) => left <= right,
+  '>=': (left, right) => left >= right,
+};
+
+function pointerOf(value: Integer, to: CType): Value {
+  const { get } = value;
+  return value.constant === undefined
+    ? { kind: 'pointer', to, get }
+    : { kind: 'pointer', to, get, constant: value.constant };
+}
+
+/** A literal's type: the first of C's that holds it. */
+function literal({ value, suffix, decimal }: Extract<Expression, { kind: 'number' }>, longSize: number): Integer {
+  const longest = suffix.includes('ll') ? 8 : suffix.includes('l') ? longSize : 4;
+  const unsigned = suffix.includes('u');
+  for (const size of [4, 8]) {
+    if (size < longest) continue;
+    const bits = BigInt(8 * size);
+    if (!unsigned && value < 1n << (bits - 1n)) return constant(value, { kind: 'int', size, signed: true });
+    if ((unsigned || !decimal) && value < 1n << bits) return constant(value, { kind: 'int', size, signed: false });
+  }
+  return constant(value, U64);
+}
+
+/** The type of an enumeration constant. */
+function smallest(value: bigint): IntType {
+  if (value >= -0x8000_0000n && value < 0x8000_0000n) return INT;
+  if (value >= 0n && value < 0x1_0000_0000n) return UINT;
+  return value < 1n << 63n ? S64 : U64;
+}
+
+/** The integer promotions. */
+function promoted(value: Integer): Integer {
+  return value.type.size < 4 ? convert(value, INT) : value;
+}
+
+/** The usual arithmetic conversions. */
+function common(left: IntType, right: IntType): IntType {
+  const size = Math.max(left.size, right.size, 4);
+  const unsigned = (type: IntType) => type.size === size && !type.signed;
+  return { kind: 'int', size, signed: !unsigned(left) && !unsigned(right) };
+}
+
+/** Division by 0 has no result. */
+function result<T extends Wide>(value: T | undefined): T {
+  if (value === undefined) throw new Unfollowable('it divides by 0');
+  return value;
+}
+
+function narrowWith(
+  operation: (left: number, right: number) => number | undefined,
+  type: IntType,
+  get: (record: EventRecord) => number,
+  right: number,
+): Integer {
+  return { kind: 'narrow', type, get: (record) => result(operation(get(record), right)) };
+}
+
+function isNull(value: Value): boolean {
+  if (isInteger(value)) return value.constant === 0;
+  return value.kind === 'pointer' && value.constant === 0;
+}
+
+function either(is: (record: EventRecord) => boolean, one: Place, other: Place): Place {
+  const limit = (place: Place) => place.end ?? ((record: EventRecord) => record.start + record.length);
+  const a = limit(one);
+  const b = limit(other);
+  return {
+    kind: 'place',
+    to: one.to,
+    at: (record) => (is(record) ? one.at(record) : other.at(record)),
+    end: (record) => (is(record) ? a(record) : b(record)),
+    size: undefined,
+  };
+}
+
+/** A value that has steps before it. */
+function after(steps: readonly ((record: EventRecord) => unknown)[], value: Value): Value {
+  if (steps.length === 0) return value;
+  const behind =
+    <T>(get: (record: EventRecord) => T) =>
+    (record: EventRecord): T => {
+      for (const step of steps) step(record);
+      return get(record);
+    };
+  switch (value.kind) {
+    case 'narrow':
+      return { kind: 'narrow', type: value.type, get: behind(value.get) };
+    case 'wide':
+      return { kind: 'wide', type: value.type, get: behind(value.get) };
+    case 'pointer':
+      return { kind: 'pointer', to: value.to, get: behind(value.get) };
+    case 'text':
+      return { kind: 'text', get: behind(value.get) };
+    case 'place':
+      return { ...value, at: behind(value.at) };
+    default:
+      return value;
+  }
+}
+
+/** `pid` of `REC->pid`, `ent.pid` of `REC->ent.pid`; undefined: it is no member of the record. */
+function recordPath(expression: Extract<Expression, { kind: 'member' }>): string | undefined {
+  const { object, name } = expression;
+  if (object.kind === 'name' && (object.name === 'REC' || object.name === '__entry')) return name;
+  if (object.kind === 'member') {
+    const path = recordPath(object);
+    return path === undefined ? undefined : `${path}.${name}`;
+  }
+  return undefined;
+}
