@@ -96,11 +96,26 @@ export interface TraceNames {
   variable?(name: string): bigint | undefined;
   /** Size in bytes and signedness of a type of the traced kernel, by its C name: `struct page`, `blk_opf_t`. */
   type?(name: string): { readonly size: number; readonly signed: boolean } | undefined;
+  /** The parameters of a function of the traced kernel, by its name; undefined: not known. */
+  parameters?(name: string): readonly TraceParameter[] | undefined;
   /** All that is known, for writers of files. */
   comms(): Iterable<readonly [pid: number, comm: string]>;
   threadGroups(): Iterable<readonly [pid: number, group: number]>;
   printkFormats(): Iterable<readonly [address: bigint, text: string]>;
   symbols(): Iterable<KernelSymbol>;
+}
+
+/** A parameter of a function, as far as the text of its value depends on it. */
+export interface TraceParameter {
+  readonly name: string;
+  /** What the type is without its qualifiers and names of its own; `other`: a structure or the like, by value. */
+  readonly kind: 'unknown' | 'pointer' | 'signed' | 'unsigned' | 'enum' | 'other';
+  /** BTF's word for the kind of an `other`: `STRUCT`. */
+  readonly word: string;
+  /** In bytes. */
+  readonly size: number;
+  /** Names of the values of an `enum`, as unsigned 64-bit numbers. */
+  readonly names: ReadonlyMap<bigint, string>;
 }
 
 /** One ring buffer of all CPUs: the top level one, an instance, or the snapshot of either. */

@@ -3,6 +3,7 @@ import { viewOf } from '../../bytes/struct-table.js';
 import type { KernelView } from '../../kernel/kernel-view.js';
 import { listEntries } from '../../kernel/types/lists.js';
 import type { TraceNames } from '../model.js';
+import { functionParameters } from './function-parameters.js';
 import { kernelValues } from './kernel-values.js';
 import { pointerHash } from './pointer-hash.js';
 import { SharedStrings } from './shared-strings.js';
@@ -40,6 +41,7 @@ export function readKernelNames(view: KernelView, damage: Damage[] = []): TraceN
     string,
     ...(hashPointer !== undefined && { hashPointer }),
     ...kernelValues(view),
+    parameters: (name) => functionParameters(view.types, name),
     comms: () => comms,
     threadGroups: () => groups?.all() ?? [],
     printkFormats: () => formats,

@@ -1,5 +1,5 @@
 import type { EventFormat, TraceEvent, TraceField } from '../model.js';
-import { fieldReader, fieldType } from '../print/fields.js';
+import { fieldReader, fieldType, readInteger } from '../print/fields.js';
 import type { BodyContext, EventBody } from './kinds.js';
 
 /** How one field is shown. */
@@ -41,7 +41,8 @@ function showField(format: EventFormat, field: TraceField, context: BodyContext)
   if (format.system === 'ftrace' && (field.name === 'ip' || field.name === 'parent_ip') && format.name === 'function') {
     return (event) => symbols.full.at(event.view, event.start + field.offset);
   }
-  const value = (event: TraceEvent): bigint => BigInt.asUintN(field.size * 8, BigInt(reader.read(event) as number));
+  const value = (event: TraceEvent): bigint =>
+    BigInt(readInteger(event.view, event.start + field.offset, field.size, false, trace.littleEndian));
   switch (field.size) {
     case 1:
       return (event) => {

@@ -1,6 +1,7 @@
 import type { EventStream, TraceEvent, TraceFormats } from '../model.js';
 import type { FieldReader } from '../print/fields.js';
-import { argumentsOf, type BodyContext, fieldsOf } from './kinds.js';
+import { argumentText } from './arguments.js';
+import { type BodyContext, fieldsOf } from './kinds.js';
 import { commOf, markOf } from './line-front.js';
 
 /** Deeper functions are not remembered (`FTRACE_RETFUNC_DEPTH`). */
@@ -27,7 +28,7 @@ interface CpuState {
 interface Entry {
   readonly func: FieldReader;
   readonly depth: FieldReader;
-  readonly args: FieldReader | undefined;
+  readonly args: (event: TraceEvent) => string;
   readonly returnAddress: FieldReader | undefined;
 }
 
@@ -76,7 +77,12 @@ export class FunctionGraph {
     const func = fields('func');
     const depth = fields('depth');
     if (func === undefined || depth === undefined) return;
-    this.entries.set(format.id, { func, depth, args: fields('args'), returnAddress: fields('retaddr') });
+    this.entries.set(format.id, {
+      func,
+      depth,
+      args: argumentText(fields('args'), func, this.context.trace),
+      returnAddress: fields('retaddr'),
+    });
   }
 
   private exitOf(formats: TraceFormats): (Exit & { readonly id: number }) | undefined {
@@ -105,7 +111,7 @@ export class FunctionGraph {
   }
 
   private entered(event: TraceEvent, entry: Entry): string {
-    const { symbols, trace, settings } = this.context;
+    const { symbols, settings } = this.context;
     const { cpu, pid } = event;
     const depth = entry.depth.number(event);
     const at = event.start + entry.func.field.offset;
@@ -114,7 +120,7 @@ export class FunctionGraph {
     if (this.leftOut(state, isInterrupt, depth)) return '';
     const func = keyOf(entry.func, event);
     const name = symbols.name.at(event.view, at);
-    const args = argumentsOf(entry.args, event, trace.longSize);
+    const args = entry.args(event);
     const retaddr =
       settings.graph.returnAddress && entry.returnAddress !== undefined
         ? ` <-${symbols.ipOffset.at(event.view, event.start + entry.returnAddress.field.offset)}`

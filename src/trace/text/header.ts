@@ -27,7 +27,7 @@ function columns({ irqInfo, threadGroups }: TextSettings): string[] {
     const bar = threadGroups ? '     |    ' : '';
     return [
       `#           TASK-PID    ${group} CPU#     TIMESTAMP  FUNCTION`,
-      `#              | |      ${bar} |         |         |`,
+      `#              | |      ${bar}   |         |         |`,
     ];
   }
   const width = threadGroups ? 12 : 2;

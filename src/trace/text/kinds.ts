@@ -2,6 +2,7 @@ import type { EventFormat, Trace, TraceEvent } from '../model.js';
 import { type FieldReader, fieldReader } from '../print/fields.js';
 import { formatPrintk } from '../print/printk.js';
 import type { PrintContext } from '../print/program.js';
+import { argumentText } from './arguments.js';
 import { commOf, type LineFront } from './line-front.js';
 import type { TextSettings } from './settings.js';
 import type { SymbolTexts } from './symbol-text.js';
@@ -18,8 +19,6 @@ export interface BodyContext {
   readonly front: LineFront;
 }
 
-/** Registers that hold arguments (`FTRACE_REGS_MAX_ARGS`). */
-const MOST_ARGUMENTS = 6;
 const STATES = 'RSDTtXZPI';
 /** Stands on a stack for a trampoline of ftrace: `FTRACE_TRAMPOLINE_MARKER`. */
 const TRAMPOLINE = 0x7fffffff;
@@ -63,29 +62,17 @@ function place({ field }: FieldReader, event: TraceEvent): number {
   return event.start + field.offset;
 }
 
-function functionCall(fields: Fields, { symbols, settings, trace }: BodyContext): EventBody | undefined {
+function functionCall(fields: Fields, context: BodyContext): EventBody | undefined {
   const ip = fields('ip');
   const parent = fields('parent_ip');
   if (ip === undefined || parent === undefined) return undefined;
-  const args = fields('args');
+  const { symbols, settings, trace } = context;
+  const args = argumentText(fields('args'), ip, trace);
   return (event) => {
-    const called = symbols.ip.at(event.view, place(ip, event)) + argumentsOf(args, event, trace.longSize);
+    const called = symbols.ip.at(event.view, place(ip, event)) + args(event);
     if (!settings.parent || isZero(event, place(parent, event), trace.longSize)) return `${called}\n`;
     return `${called} <-${symbols.ip.at(event.view, place(parent, event))}\n`;
   };
-}
-
-/** The arguments' registers, without names: their types are the kernel's to tell. */
-export function argumentsOf(args: FieldReader | undefined, event: TraceEvent, longSize: 4 | 8): string {
-  if (args === undefined || event.length - args.field.offset < MOST_ARGUMENTS * longSize) return '';
-  const words: string[] = [];
-  for (let index = 0; index < MOST_ARGUMENTS; index++) {
-    const at = place(args, event) + index * longSize;
-    words.push(
-      `0x${(longSize === 8 ? event.view.getBigUint64(at, true) : event.view.getUint32(at, true)).toString(16)}`,
-    );
-  }
-  return `(${words.join(', ')})`;
 }
 
 function isZero(event: TraceEvent, at: number, longSize: number): boolean {

@@ -2,7 +2,7 @@ import type { Trace, TraceBuffer, TraceEvent } from '../model.js';
 import type { TextSettings } from './settings.js';
 
 /** Clocks that do not count nanoseconds (`trace_clocks[]` of kernel/trace/trace.c). */
-const COUNTS = new Set(['counter', 'x86-tsc', 'ppc-tb']);
+const COUNTS = new Set(['counter', 'uptime', 'x86-tsc', 'ppc-tb']);
 /** Numbers of three digits, for times. */
 const THREE = Array.from({ length: 1000 }, (_, value) => String(value).padStart(3, '0'));
 /** Names of tasks that are kept; there are as many processes as a hostile file likes. */
