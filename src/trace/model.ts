@@ -86,8 +86,8 @@ export interface TraceNames {
   /** The NUL-terminated string at an address of the traced kernel's memory, for formats that print pointers to constants. */
   string(address: bigint): string | undefined;
   /**
-   * The 32 bits that the traced kernel prints in place of a pointer (`%p`). Undefined, or absent: its key is not known,
-   * or the kernel prints pointers as they are (`no_hash_pointers`): then so do we.
+   * The 32 bits that the traced kernel prints in place of a pointer (`%p`); undefined: it had no key yet to make them.
+   * Absent: the key is not known, or the kernel prints pointers as they are (`no_hash_pointers`): then so do we.
    */
   hashPointer?(value: bigint): number | undefined;
   /** An enumeration constant of the traced kernel, as its print formats name them: `TCP_ESTABLISHED`. */

@@ -3,18 +3,22 @@ import type { KernelView } from '../../kernel/kernel-view.js';
 
 /**
  * What the kernel prints in place of a pointer (`%p`): the low half of SipHash-2-4 of it under a key that it drew when it
- * booted (`ptr_key`, lib/vsprintf.c). Undefined when the key is not known or was never drawn, or the kernel ran with
- * `no_hash_pointers`.
+ * booted (`ptr_key`, lib/vsprintf.c). The function gives undefined where it was never drawn, as the kernel had no random
+ * numbers yet. No function at all: the key is not known, or the kernel ran with `no_hash_pointers`.
  */
-export function pointerHash(view: KernelView): ((value: bigint) => number) | undefined {
+export function pointerHash(view: KernelView): ((value: bigint) => number | undefined) | undefined {
   const { memory, kernel } = view;
+  const flag = (name: string): boolean | undefined => {
+    const address = kernel.symbols.address(name);
+    return address === undefined ? undefined : memory.u8(address) !== 0;
+  };
   try {
-    const plain = kernel.symbols.address('no_hash_pointers');
     const key = kernel.symbols.address('ptr_key');
-    if (key === undefined || (plain !== undefined && memory.u8(plain) !== 0)) return undefined;
+    if (key === undefined || flag('no_hash_pointers') === true) return undefined;
     const low = memory.u64(key);
     const high = memory.u64(key + 8n);
-    return low === 0n && high === 0n ? undefined : (value) => Number(sipHash(value, low, high) & 0xffffffffn);
+    const drawn = flag('filled_random_ptr_key') ?? (low !== 0n || high !== 0n);
+    return drawn ? (value) => Number(sipHash(value, low, high) & 0xffffffffn) : () => undefined;
   } catch (error) {
     if (isExhumeError(error)) return undefined;
     throw error;

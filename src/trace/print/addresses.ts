@@ -52,12 +52,28 @@ export function isError(address: Wide, longSize: number): boolean {
   return longSize === 8 ? address >= 0xffff_ffff_ffff_f001n : address >= 0xffff_f001;
 }
 
-/** What `%p` prints in place of a pointer: its hash, if the kernel hashes and the hash's key is known. */
-export function pointerShown(context: PrintContext): (address: Wide) => Wide {
-  const { names, longSize, options } = context;
-  if (options !== undefined && !options.has('hash-ptr')) return (address) => address;
+/** Hashes of more pointers than this are computed again. */
+const MOST_HASHES = 1 << 16;
+
+/** What is printed for a pointer by a kernel that has no key yet to hash it: until it has random numbers. */
+const NO_KEY = '(____ptrval____)';
+const NO_KEY_32 = '(ptrval)';
+
+/**
+ * What `%p` prints in place of a pointer: its hash, or a text where the kernel had no key. Null and error codes are
+ * printed as they are; so is everything where the key is not known: `ptr_to_id()` of lib/vsprintf.c.
+ */
+export function hashedPointer({ names, longSize }: PrintContext): (address: Wide) => Wide | string {
+  if (names.hashPointer === undefined) return (address) => address;
+  const { hashPointer } = names;
+  const known = new Map<Wide, Wide | string>();
   return (address) => {
-    if (address === 0 || isError(address, longSize)) return address;
-    return names.hashPointer?.(BigInt(address)) ?? address;
+    const before = known.get(address);
+    if (before !== undefined) return before;
+    const as = address === 0 || isError(address, longSize) ? address : hashPointer(BigInt(address));
+    const shown = as ?? (longSize === 8 ? NO_KEY : NO_KEY_32);
+    if (known.size >= MOST_HASHES) known.clear();
+    known.set(address, shown);
+    return shown;
   };
 }

@@ -1,4 +1,4 @@
-import { pointerShown, stringAt, symbolText } from './addresses.js';
+import { hashedPointer, stringAt, symbolText } from './addresses.js';
 import type { PrintContext } from './context.js';
 import {
   type Conversion,
@@ -116,6 +116,8 @@ function pointer(
   const { context } = scope;
   const { extension } = conversion;
   const plain = isPlain(conversion);
+  // `trace_event_format()` of kernel/trace/trace.c: without the option, `%p` becomes `%px`, but only just that.
+  const raw = plain && extension === '' && context.options !== undefined && !context.options.has('hash-ptr');
   if (value.kind === 'place') {
     if (bytesPointedTo(extension, 1) === undefined) {
       throw new Unfollowable(`%p${extension} of what lay in the record, whose address is not known any more`);
@@ -128,17 +130,21 @@ function pointer(
       return text;
     };
   }
-  const text = value.kind === 'text' ? undefined : addressText(extension, context);
+  const text = value.kind === 'text' ? undefined : addressText(extension, context, raw);
   if (text === undefined) throw new Unfollowable(`%p${extension} of memory outside of the record`);
   const { get } = asInteger(value);
   if (plain) return (record) => text(get(record), undefined);
   return (record) => text(get(record), filled(record));
 }
 
-/** What a conversion makes of an address alone. Undefined: it prints what lies there. */
+/**
+ * What a conversion makes of an address alone. Undefined: it prints what lies there.
+ * @param raw pointers that would be hashed are printed as they are
+ */
 export function addressText(
   extension: string,
   context: PrintContext,
+  raw: boolean,
 ): ((address: Wide, conversion: Filled | undefined) => string) | undefined {
   const letter = extension[0] ?? '';
   if (letter === 'S' || letter === 's' || letter === 'B') {
@@ -152,12 +158,14 @@ export function addressText(
       conversion === undefined ? string(address) : formatText(string(address), conversion);
   }
   if (bytesPointedTo(extension, 1) !== undefined || /^[RrVdDgCOfGA]/.test(extension)) return undefined;
-  const shown = letter === 'x' ? (address: Wide) => address : pointerShown(context);
+  const shown = raw || letter === 'x' ? (address: Wide) => address : hashedPointer(context);
   const digits = 2 * context.longSize;
-  const plain = (address: Wide, conversion: Filled | undefined): string =>
-    conversion === undefined
-      ? shown(address).toString(16).padStart(digits, '0')
-      : formatAddress(shown(address), conversion, context.longSize);
+  const plain = (address: Wide, conversion: Filled | undefined): string => {
+    const as = shown(address);
+    if (typeof as === 'string') return conversion === undefined ? as : formatText(as, { ...conversion, width: digits });
+    if (conversion === undefined) return as.toString(16).padStart(digits, '0');
+    return formatAddress(as, conversion, context.longSize);
+  };
   if (letter !== 'e') return plain;
   return (address, conversion) => {
     const error = errorPointer(address, context.longSize);

@@ -28,7 +28,7 @@ function printkFormatter(context: PrintContext): (format: string, args: Uint8Arr
   const known = new Map<string, readonly FormatPart[]>();
   const addresses = new Map<string, ReturnType<typeof addressText>>();
   const address = (extension: string) => {
-    if (!addresses.has(extension)) addresses.set(extension, addressText(extension, context));
+    if (!addresses.has(extension)) addresses.set(extension, addressText(extension, context, false));
     return addresses.get(extension);
   };
   return (format, args) => {

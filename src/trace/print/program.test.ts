@@ -216,6 +216,11 @@ test('pointers are printed as the kernel prints them', () => {
   const plain = { ...madeContext(names), options: new Set<string>() };
   assert.equal(compilePrint(format, plain).print(record), 'ffffffff81000010', 'the option hash-ptr is off');
   assert.equal(compilePrint(format, madeContext()).print(record), 'ffffffff81000010', 'the key is not known');
+  const keyless = madeContext({ hashPointer: () => undefined });
+  assert.equal(compilePrint(format, keyless).print(record), '(____ptrval____)', 'there was no key yet');
+  const wide = { ...plain, options: new Set<string>() };
+  const padded = madeRecord('"%-18p|", REC->function', fields);
+  assert.equal(compilePrint(padded.format, wide).print(padded.record), '1234abcd          |', 'only a bare %p is shown raw');
 });
 
 test('memory map addresses of 6.1 and 7.2: structures are counted in their own size', () => {
