@@ -139,6 +139,8 @@ export interface TraceBuffer {
   /** By number. */
   readonly cpus: readonly TraceCpu[];
   readonly damage: readonly Damage[];
+  /** Where an address in its events lies in the kernel that the trace's names are of; absent: there. See `traceFor`. */
+  readonly relocate?: (address: bigint) => bigint;
 }
 
 /** What the kernel's `per_cpu/cpuN/stats` says; undefined where the source doesn't tell. */

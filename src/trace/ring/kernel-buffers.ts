@@ -4,6 +4,7 @@ import type { KernelView } from '../../kernel/kernel-view.js';
 import { listEntries } from '../../kernel/types/lists.js';
 import { Struct } from '../../kernel/types/struct.js';
 import type { TraceBuffer, TraceCpu } from '../model.js';
+import { relocation } from '../relocation.js';
 import { KernelRing } from './kernel-ring.js';
 import { readTracerState } from './tracer-state.js';
 
@@ -17,6 +18,12 @@ export interface KernelBuffer extends TraceBuffer {
 const MOST_ARRAYS = 4096;
 /** `RB_BUFFER_OFF`: recording was switched off, in `record_disabled`. */
 const BUFFER_OFF = 1 << 20;
+
+/** `struct trace_scratch`: u32 clock_id, long text_addr, long nr_entries, then entries of an address and a name. */
+const SCRATCH_COUNT = 16n;
+const SCRATCH_ENTRIES = 24n;
+const SCRATCH_ENTRY = 64n;
+const MOST_MODULES = 1024;
 
 /**
  * The ring buffers in a kernel's memory: the top level one, then the instances by name; each followed by its snapshot.
@@ -58,10 +65,13 @@ function readBuffer(
   const ring = holder.follow('buffer');
   if (ring === undefined) return undefined;
   const damage: Damage[] = [];
+  const persistent = lastBoot(view, array);
+  const relocate = persistent ? attempt(damage, 'last_boot_info', () => relocationOf(array)) : undefined;
   return {
     instance: name,
     snapshot: member !== 'array_buffer',
-    persistent: lastBoot(view, array),
+    persistent,
+    ...(relocate !== undefined && { relocate }),
     ...readTracerState(view, array, damage),
     timeStart: attempt(damage, 'time_start', () => holder.big('time_start')),
     recording: attempt(damage, 'tracing_on', () => (ring.int('record_disabled.counter') & BUFFER_OFF) === 0),
@@ -75,6 +85,22 @@ function readBuffer(
 function lastBoot(view: KernelView, array: Struct): boolean {
   const flag = view.types.enumerator('TRACE_ARRAY_FL_LAST_BOOT');
   return flag !== undefined && array.has('flags') && (array.big('flags') & flag) !== 0n;
+}
+
+/** How far the kernel and its modules moved since: `text_delta`, and since 6.15 a delta for each module of the scratch pad. */
+function relocationOf(array: Struct): TraceBuffer['relocate'] {
+  const text = array.has('text_delta') ? array.big('text_delta') : 0n;
+  const scratch = array.has('scratch') ? array.pointer('scratch') : 0n;
+  const deltas = array.has('module_delta') ? array.follow('module_delta') : undefined;
+  if (scratch === 0n || deltas === undefined) return relocation(text);
+  const { memory } = array;
+  const first = deltas.addressOf('delta');
+  const count = Math.min(Number(memory.u64(scratch + SCRATCH_COUNT)), MOST_MODULES);
+  const modules = Array.from({ length: count }, (_, index) => ({
+    address: memory.u64(scratch + SCRATCH_ENTRIES + BigInt(index) * SCRATCH_ENTRY),
+    delta: memory.i64(first + BigInt(8 * index)),
+  }));
+  return relocation(text, modules);
 }
 
 function readCpus(view: KernelView, ring: Struct, damage: Damage[]): TraceCpu[] {
