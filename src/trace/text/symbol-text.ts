@@ -58,7 +58,9 @@ export class SymbolTexts {
     const ip = (offset: boolean) => (address: bigint) => {
       if (address === 0n) return '0';
       const hit = names.symbol(address);
-      const words = hit === undefined ? `0x${hex(address, 8)}` : offset ? withOffset(hit) : plain(hit);
+      let words = `0x${hex(address, 8)}`;
+      if (hit !== undefined) words = offset ? withOffset(hit) : hit.symbol.name;
+      if (hit !== undefined && isTrampoline(hit)) words = "[unknown/kretprobe'd]";
       return settings.symbolAddress ? `${words} <${hex(address, longSize * 2)}>` : words;
     };
     this.ip = text(ip(settings.symbolOffset));
@@ -77,13 +79,12 @@ function hex(address: bigint, digits: number): string {
   return address.toString(16).padStart(digits, '0');
 }
 
-function plain({ symbol, offset }: SymbolHit): string {
-  return offset === 0 && TRAMPOLINES.has(symbol.name) ? "[unknown/kretprobe'd]" : symbol.name;
+function isTrampoline({ symbol, offset }: SymbolHit): boolean {
+  return offset === 0 && TRAMPOLINES.has(symbol.name);
 }
 
 function withOffset(hit: SymbolHit): string {
   const { symbol, offset, size } = hit;
-  if (offset === 0 && TRAMPOLINES.has(symbol.name)) return "[unknown/kretprobe'd]";
   return `${symbol.name}+0x${offset.toString(16)}/0x${size.toString(16)}${moduleOf(hit)}`;
 }
 
