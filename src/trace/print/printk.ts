@@ -31,6 +31,7 @@ function printkFormatter(context: PrintContext): (format: string, args: Uint8Arr
     if (!addresses.has(extension)) addresses.set(extension, addressText(extension, context, false));
     return addresses.get(extension);
   };
+  const small = smallArguments(context);
   return (format, args) => {
     let parts = known.get(format);
     if (parts === undefined) {
@@ -38,22 +39,45 @@ function printkFormatter(context: PrintContext): (format: string, args: Uint8Arr
       if (known.size >= MOST_KEPT) known.clear();
       known.set(format, parts);
     }
-    const reader = new Arguments(args, context);
-    let text = '';
-    for (const part of parts) {
-      if (typeof part === 'string') {
-        text += part;
-        continue;
-      }
-      const width = part.width === '*' ? reader.int() : 0;
-      const precision = part.precision === '*' ? reader.int() : 0;
-      const conversion = fill(part, width, precision);
-      const piece = printed(conversion, reader, address);
-      if (piece === undefined) break;
-      text += piece;
+    if (small === undefined && parts.some((part) => typeof part !== 'string' && part.type.size < 4)) {
+      const reader = new Arguments(args, context, 'int');
+      const text = printedAll(parts, reader, address);
+      if (reader.fits) return text;
     }
-    return text;
+    return printedAll(parts, new Arguments(args, context, small ?? 'own'), address);
   };
+}
+
+/** How an argument of less than an `int` is packed: as one, or in its own size. */
+type SmallArguments = 'int' | 'own';
+
+/**
+ * Kernels up to 6.14 pack small arguments in their own size. An enumeration of lib/vsprintf.c that went with it tells;
+ * undefined where enumerations are not known: then the length of the arguments has to.
+ */
+function smallArguments({ names }: PrintContext): SmallArguments | undefined {
+  if (names.constant?.('FORMAT_TYPE_USHORT') !== undefined) return 'own';
+  return names.constant?.('FORMAT_STATE_NUM') === undefined ? undefined : 'int';
+}
+
+function printedAll(
+  parts: readonly FormatPart[],
+  reader: Arguments,
+  address: (extension: string) => ReturnType<typeof addressText>,
+): string {
+  let text = '';
+  for (const part of parts) {
+    if (typeof part === 'string') {
+      text += part;
+      continue;
+    }
+    const width = part.width === '*' ? reader.int() : 0;
+    const precision = part.precision === '*' ? reader.int() : 0;
+    const piece = printed(fill(part, width, precision), reader, address);
+    if (piece === undefined) break;
+    text += piece;
+  }
+  return text;
 }
 
 /** Undefined where the arguments end. */
@@ -74,7 +98,7 @@ function printed(
       return text === undefined ? undefined : formatText(text, conversion);
     }
     case 'integer': {
-      const value = reader.integer(conversion.type.size > 4 ? 8 : 4);
+      const value = reader.number(conversion.type.size);
       return value === undefined ? undefined : formatInteger(toType(value, conversion.type), conversion);
     }
     case 'pointer': {
@@ -90,11 +114,13 @@ function printed(
 /** Arguments one after another, each aligned to its size, at most to 4 bytes; texts as they are, with their NUL. */
 class Arguments {
   private at = 0;
+  private lacking = false;
   private readonly view: DataView;
 
   constructor(
     private readonly bytes: Uint8Array,
     private readonly context: PrintContext,
+    private readonly small: SmallArguments,
   ) {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
@@ -105,6 +131,16 @@ class Arguments {
 
   integer(size: number): Wide | undefined {
     return this.take(size, false);
+  }
+
+  /** An integer that is printed in so many bytes. */
+  number(size: number): Wide | undefined {
+    return this.take(size < 4 && this.small === 'int' ? 4 : size, false);
+  }
+
+  /** Were they read up to their end, which lies at a multiple of 4 bytes, and not beyond? */
+  get fits(): boolean {
+    return !this.lacking && this.bytes.length - this.at < 4;
   }
 
   pointer(): Wide | undefined {
@@ -123,6 +159,7 @@ class Arguments {
     const align = Math.min(size, 4);
     const from = Math.ceil(this.at / align) * align;
     if (from + size > this.bytes.length) {
+      this.lacking = true;
       this.at = this.bytes.length;
       return undefined;
     }

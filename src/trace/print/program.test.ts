@@ -220,7 +220,11 @@ test('pointers are printed as the kernel prints them', () => {
   assert.equal(compilePrint(format, keyless).print(record), '(____ptrval____)', 'there was no key yet');
   const wide = { ...plain, options: new Set<string>() };
   const padded = madeRecord('"%-18p|", REC->function', fields);
-  assert.equal(compilePrint(padded.format, wide).print(padded.record), '1234abcd          |', 'only a bare %p is shown raw');
+  assert.equal(
+    compilePrint(padded.format, wide).print(padded.record),
+    '1234abcd          |',
+    'only a bare %p is shown raw',
+  );
 });
 
 test('memory map addresses of 6.1 and 7.2: structures are counted in their own size', () => {
