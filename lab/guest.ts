@@ -16,6 +16,8 @@ export const DRIVERS = fileURLToPath(new URL('../../drivers/', import.meta.url))
 const MODULE = 'exhume_lab_crash';
 const PROGRAM = 'exhume-lab-user';
 const SECRETS = 'exhume-lab-secrets';
+const TRACER = 'exhume-lab-trace';
+const TRACED = 'exhume_lab_trace';
 const DRIVER = 'virtio_pstore';
 const DRIVER_FILES = ['Kbuild', 'compat.h', `${DRIVER}.c`, `${DRIVER}.h`];
 const VMCSINFO = 'vmcsinfo';
@@ -30,17 +32,22 @@ const BUILDERS: Partial<Record<KernelName, 'bookworm' | 'forky'>> = { '6.1': 'bo
 
 /** Changes when the sources of the module and of the program for all deaths do. */
 export function sourcesDigest(): string {
-  return digestOf(PROGRAM, MODULE);
+  return digestOf(`${PROGRAM}.c`, `${MODULE}.c`);
 }
 
 /** Changes when the source of the program that leaves secrets does. */
 export function secretsDigest(): string {
-  return digestOf(SECRETS);
+  return digestOf(`${SECRETS}.c`);
 }
 
-function digestOf(...names: readonly string[]): string {
+/** Changes when the sources of the module and of the program of guests that trace do. */
+export function traceDigest(): string {
+  return digestOf(`${TRACER}.c`, `${TRACED}.c`, `${TRACED}.h`);
+}
+
+function digestOf(...files: readonly string[]): string {
   const hash = createHash('sha256');
-  for (const name of names) hash.update(readFileSync(join(SOURCES, `${name}.c`)));
+  for (const file of files) hash.update(readFileSync(join(SOURCES, file)));
   return hash.digest('hex').slice(0, 16);
 }
 
@@ -49,6 +56,15 @@ export function crashModule(name: KernelName): Uint8Array {
   return buildOnce(name, MODULE, sourcesDigest(), (directory) => {
     writeFileSync(join(directory, `${MODULE}.c`), readFileSync(join(SOURCES, `${MODULE}.c`)));
     writeFileSync(join(directory, 'Makefile'), `obj-m := ${MODULE}.o\n`);
+  });
+}
+
+/** The module with events of its own and all forms of `trace_printk`. */
+export function traceModule(name: KernelName): Uint8Array {
+  const files = [`${TRACED}.c`, `${TRACED}.h`];
+  return buildOnce(name, TRACED, digestOf(...files), (directory) => {
+    for (const file of files) copyFileSync(join(SOURCES, file), join(directory, file));
+    writeFileSync(join(directory, 'Makefile'), `obj-m := ${TRACED}.o\nccflags-y := -I$(src)\n`);
   });
 }
 
@@ -114,6 +130,11 @@ export function userProgram(): Uint8Array {
 /** The program that leaves secrets in a guest, statically linked. */
 export function secretsProgram(): Uint8Array {
   return program(SECRETS, secretsDigest());
+}
+
+/** The program of guests that trace, statically linked. */
+export function traceProgram(): Uint8Array {
+  return program(TRACER, traceDigest());
 }
 
 function program(name: string, digest: string): Uint8Array {

@@ -14,6 +14,8 @@ import { LabError, say } from './shell.js';
 import { makeScene } from './stage.js';
 import { makeStreams } from './stream-stage.js';
 import { STREAMS, type Streams } from './streams.js';
+import { makeTrace } from './trace-stage.js';
+import { TRACES, type TraceScene } from './traces.js';
 
 const HELP = `npm run lab -- [--list] [--force] [--peers] [--fetch] [SCENE...]
 
@@ -47,10 +49,12 @@ async function main(): Promise<number> {
     for (const host of [...HOSTS, NESTED_HOST]) console.log(hostLine(host));
     for (const core of CORES) console.log(coreLine(core));
     for (const streams of STREAMS) console.log(streamsLine(streams));
+    for (const trace of TRACES) console.log(traceLine(trace));
     return 0;
   }
   const unknown = positionals.filter(
-    (name) => ![...SCENES, ...HOSTS, NESTED_HOST, ...CORES, ...STREAMS].some((scene) => scene.name === name),
+    (name) =>
+      ![...SCENES, ...HOSTS, NESTED_HOST, ...CORES, ...STREAMS, ...TRACES].some((scene) => scene.name === name),
   );
   if (unknown.length > 0) {
     console.error(`no scene ${unknown.join(', ')}; see --list`);
@@ -86,6 +90,7 @@ function toMake(named: readonly string[], force: boolean, peers: boolean): Makin
   const usual: Making[] = [
     ...HOSTS.map((one) => ({ name: one.name, make: () => makeHost(one, force) })),
     ...STREAMS.map((one) => ({ name: one.name, make: () => makeStreams(one, force) })),
+    ...TRACES.map((one) => ({ name: one.name, make: () => makeTrace(one, force) })),
     ...CORES.map((one) => ({ name: one.name, make: () => makeCore(one, force) })),
     ...[...SCENES.filter(takesLong), ...SCENES.filter((one) => !takesLong(one))].map((one) => ({
       name: one.name,
@@ -150,6 +155,11 @@ function coreLine(core: Core): string {
 function streamsLine(streams: Streams): string {
   const words = [`kernel ${streams.kernel}`, `QEMU ${streams.qemu}`, streams.machine, `${streams.megabytes} MiB`];
   return `${streams.name.padEnd(24)}${[...words, 'savevm', ...streams.kinds, `libvirt (${streams.libvirt})`].join(', ')}`;
+}
+
+function traceLine(trace: TraceScene): string {
+  const words = [`kernel ${trace.kernel}`, `QEMU ${trace.qemu}`, `${trace.megabytes} MiB`, 'traces'];
+  return `${trace.name.padEnd(24)}${words.join(', ')}`;
 }
 
 process.exitCode = await main();
