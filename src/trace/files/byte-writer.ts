@@ -16,27 +16,32 @@ export class ByteWriter {
   }
 
   u8(value: number): this {
-    this.view.setUint8(this.grow(1), value);
+    const at = this.grow(1);
+    this.view.setUint8(at, value);
     return this;
   }
 
   u16(value: number): this {
-    this.view.setUint16(this.grow(2), value, this.littleEndian);
+    const at = this.grow(2);
+    this.view.setUint16(at, value, this.littleEndian);
     return this;
   }
 
   u32(value: number): this {
-    this.view.setUint32(this.grow(4), value, this.littleEndian);
+    const at = this.grow(4);
+    this.view.setUint32(at, value, this.littleEndian);
     return this;
   }
 
   u64(value: number | bigint): this {
-    this.view.setBigUint64(this.grow(8), BigInt(value), this.littleEndian);
+    const at = this.grow(8);
+    this.view.setBigUint64(at, BigInt(value), this.littleEndian);
     return this;
   }
 
   put(bytes: Uint8Array): this {
-    this.buffer.set(bytes, this.grow(bytes.length));
+    const at = this.grow(bytes.length);
+    this.buffer.set(bytes, at);
     return this;
   }
 
@@ -50,7 +55,7 @@ export class ByteWriter {
     return this.text(text).u8(0);
   }
 
-  /** Makes room and gives its place; the caller fills it. */
+  /** Makes room and gives its place, which the caller fills; the buffer may be another one afterwards. */
   private grow(size: number): number {
     const at = this.length;
     this.length += size;

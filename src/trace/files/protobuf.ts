@@ -44,7 +44,8 @@ export class ProtobufWriter {
 
   private raw(bytes: Uint8Array): this {
     this.varint(bytes.length);
-    this.buffer.set(bytes, this.grow(bytes.length));
+    const at = this.grow(bytes.length);
+    this.buffer.set(bytes, at);
     return this;
   }
 
@@ -66,6 +67,7 @@ export class ProtobufWriter {
     this.length = at;
   }
 
+  /** Makes room and gives its place; the buffer may be another one afterwards. */
   private grow(size: number): number {
     const at = this.length;
     this.length += size;
