@@ -69,8 +69,10 @@ const defaultLiteralLengths = buildFseTable(DEFAULT_LITERAL_LENGTHS, 6);
 const defaultMatchLengths = buildFseTable(DEFAULT_MATCH_LENGTHS, 6);
 const defaultOffsets = buildFseTable(DEFAULT_OFFSETS, 5);
 
-/** Pages have at most 2 MiB: no offset in them needs more bits. */
-const MAX_OFFSET_BITS = 22;
+/** Of 1 GiB: larger than any page and any kernel's image. */
+const MAX_OFFSET_BITS = 30;
+/** What the bit stream gives at once. */
+const MOST_BITS = 24;
 
 /** What a block leaves to the next one. */
 export interface SequenceState {
@@ -153,7 +155,9 @@ export function runSequences(
     const matchCode = matches.symbols[matchState] as number;
     const lengthCode = lengths.symbols[lengthState] as number;
     if (offsetCode > MAX_OFFSET_BITS) throw codecError('zstd', 'a copy reaches before the first byte', { offset: at });
-    const offsetValue = (1 << offsetCode) + stream.take(offsetCode);
+    const highBits = Math.max(0, offsetCode - MOST_BITS);
+    const offsetHigh = highBits === 0 ? 0 : stream.take(highBits) << MOST_BITS;
+    const offsetValue = (1 << offsetCode) + offsetHigh + stream.take(offsetCode - highBits);
     const matchLength =
       (MATCH_LENGTHS.bases[matchCode] as number) + stream.take(MATCH_LENGTHS.bits[matchCode] as number);
     const literalLength =

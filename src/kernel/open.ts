@@ -9,12 +9,12 @@ import { readBanner, readIdentity, readVariable } from './identity.js';
 import type { Kallsyms } from './kallsyms.js';
 import { loadKallsymsFromVmcoreinfo, type SymbolCheck, scanForKallsyms } from './kallsyms-load.js';
 import type { Evidence, Kernel, KernelRole } from './kernel.js';
+import { loadBtf } from './load-btf.js';
 import { withModules } from './module-symbols.js';
 import { readModules } from './modules.js';
 import { inOrder } from './order.js';
 import { structLayouts } from './struct-layouts.js';
 import { NO_SYMBOLS, type SymbolTable } from './symbols.js';
-import { Btf } from './types/btf.js';
 import { KernelTypes } from './types/kernel-types.js';
 import { readModuleBtfs } from './types/module-btf.js';
 import type { Vmcoreinfo } from './vmcoreinfo.js';
@@ -95,7 +95,14 @@ function openKernel(machine: Machine, candidate: Candidate): Kernel {
   const memory = candidate.assumed ? imageMemory(machine, root, damage) : pageTable;
   const spans = candidate.assumed ? [wholeImage(root)] : imageSpans(pageTable, root);
   const { symbols, vmcoreinfo } = findSymbols(memory, spans, candidate, log, damage);
-  const btf = once(() => loadBtf(memory, symbols, damage));
+  const btf = once(() => {
+    try {
+      return loadBtf(memory, symbols);
+    } catch (error) {
+      damage.push(damageOf('type information (BTF)', error));
+      return undefined;
+    }
+  });
   const layouts = structLayouts(vmcoreinfo, btf);
   const types = once(() => {
     const own = btf();
@@ -231,24 +238,6 @@ function symbolCheck(
 function contains(span: Mapping, address: bigint): boolean {
   return address >= span.virtual && address < span.virtual + BigInt(span.size);
 }
-
-/** BTF between `__start_BTF` and `__stop_BTF`; undefined when the kernel has none or it cannot be read. */
-function loadBtf(memory: VirtualMemory, symbols: SymbolTable, damage: Damage[]): Btf | undefined {
-  const start = symbols.address('__start_BTF');
-  const stop = symbols.address('__stop_BTF');
-  if (start === undefined || stop === undefined || stop <= start) return undefined;
-  try {
-    if (stop - start > LONGEST_BTF) {
-      throw new ExhumeError('EXH_BAD_STRUCTURE', `BTF would be ${stop - start} bytes long`, { address: start });
-    }
-    return new Btf(memory.bytes(start, Number(stop - start)), memory.littleEndian);
-  } catch (error) {
-    damage.push(damageOf('type information (BTF)', error));
-    return undefined;
-  }
-}
-
-const LONGEST_BTF = 256n << 20n;
 
 /** Does a piece of work when first asked for its result, and keeps that. */
 function once<T>(work: () => T): () => T {

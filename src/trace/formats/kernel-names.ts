@@ -1,17 +1,15 @@
 import { type Damage, damageOf, isExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import type { KernelView } from '../../kernel/kernel-view.js';
-import { listEntries } from '../../kernel/types/lists.js';
 import type { TraceNames } from '../model.js';
 import { functionParameters } from './function-parameters.js';
 import { kernelValues } from './kernel-values.js';
 import { pointerHash } from './pointer-hash.js';
+import { printkFormats } from './printk-formats.js';
 import { SharedStrings } from './shared-strings.js';
 
 /** As many as PID_MAX_LIMIT on 64-bit kernels. */
 const MOST_PROCESSES = 1 << 22;
-/** More formats than any kernel and its modules have. */
-const MOST_FORMATS = 1 << 20;
 /** TASK_COMM_LEN */
 const COMM_BYTES = 16;
 
@@ -28,7 +26,11 @@ export function readKernelNames(view: KernelView, damage: Damage[] = []): TraceN
   const strings = new SharedStrings(view.memory);
   const comms = attempt('saved command lines', () => savedComms(view), new Map<number, string>());
   const groups = attempt('saved thread groups', () => savedGroups(view), undefined);
-  const formats = attempt('printk formats', () => printkFormats(view, strings), new Map<bigint, string>());
+  const formats = attempt(
+    'printk formats',
+    () => printkFormats({ memory: view.memory, types: view.types, symbols: view.kernel.symbols }, strings),
+    new Map<bigint, string>(),
+  );
   const string = (address: bigint) => (address === 0n ? undefined : readable(() => strings.at(address)));
   const { symbols } = view.kernel;
   const hashPointer = pointerHash(view);
@@ -51,7 +53,7 @@ export function readKernelNames(view: KernelView, damage: Damage[] = []): TraceN
 
 /**
  * `struct saved_cmdlines_buffer`: for each slot the process that it is of, and 16 characters. Up to 6.8 the characters are
- * an allocation of their own (6.1.78 and other stable kernels: one for all). A slot counts when the process leads back to it.
+ * an allocation of their own. A slot counts when the process leads back to it.
  */
 function savedComms({ memory, kernel, types }: KernelView): Map<number, string> {
   const comms = new Map<number, string>();
@@ -120,29 +122,4 @@ function readable<T>(read: () => T): T | undefined {
     if (isExhumeError(error)) return undefined;
     throw error;
   }
-}
-
-/**
- * The formats of `trace_printk()` and strings of tracepoints, by address, in the order of tracefs's `printk_formats`
- * (kernel/trace/trace_printk.c): the kernel's, then those that it copied out of modules.
- */
-function printkFormats(view: KernelView, strings: SharedStrings): Map<bigint, string> {
-  const { memory, types, kernel } = view;
-  const formats = new Map<bigint, string>();
-  const add = (address: bigint): void => {
-    if (address !== 0n && formats.size < MOST_FORMATS) formats.set(address, strings.at(address));
-  };
-  for (const section of ['__trace_bprintk_fmt', '__tracepoint_str']) {
-    const start = kernel.symbols.address(`__start_${section}`);
-    const stop = kernel.symbols.address(`__stop_${section}`);
-    if (start === undefined || stop === undefined) continue;
-    const end = BigInt(MOST_FORMATS * 8) + start < stop ? BigInt(MOST_FORMATS * 8) + start : stop;
-    for (let at: bigint = start; at + 8n <= end; at += 8n) add(memory.pointer(at));
-  }
-  const head = kernel.symbols.address('trace_bprintk_fmt_list');
-  const type = types.struct('trace_bprintk_fmt');
-  if (head !== undefined && type !== undefined) {
-    for (const format of listEntries(memory, head, type, 'list')) add(format.pointer('fmt'));
-  }
-  return formats;
 }
