@@ -1,3 +1,4 @@
+import { decimal, hexadecimal } from './digits.js';
 import type { Wide } from './fields.js';
 import { byteLength, firstBytes } from './text-bytes.js';
 import type { IntType } from './wide.js';
@@ -145,7 +146,7 @@ export function formatInteger(value: Wide, conversion: Filled): string {
     digits = (-value).toString(base);
   } else {
     if (conversion.type.signed) sign = conversion.plus ? '+' : conversion.space ? ' ' : '';
-    digits = value.toString(base);
+    digits = base === 10 ? decimal(value) : base === 16 ? hexadecimal(value) : value.toString(base);
   }
   if (conversion.upper) digits = digits.toUpperCase();
   let prefix = '';

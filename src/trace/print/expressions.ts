@@ -18,6 +18,7 @@ import {
   load,
   placeText,
   S64,
+  stands,
   text,
   truth,
   U64,
@@ -440,7 +441,7 @@ const COMPARISONS: Readonly<Record<string, (left: Wide, right: Wide) => boolean>
 function pointerOf(value: Integer, to: CType): Value {
   const { get } = value;
   return value.constant === undefined
-    ? { kind: 'pointer', to, get }
+    ? { kind: 'pointer', to, get, ...(value.kind === 'wide' && stands(value.offset)) }
     : { kind: 'pointer', to, get, constant: value.constant };
 }
 

@@ -10,7 +10,8 @@ import {
   formatText,
   isPlain,
 } from './conversion.js';
-import type { EventRecord, Wide } from './fields.js';
+import { decimal, hexadecimal } from './digits.js';
+import { type EventRecord, readInteger, type Wide } from './fields.js';
 import type { Scope } from './helpers.js';
 import { bytesPointedTo, errorPointer, formatPointed } from './pointed-bytes.js';
 import { Unfollowable } from './unfollowable.js';
@@ -86,11 +87,13 @@ function integer(
   if (isPlain(conversion) && !conversion.upper) {
     if (number.kind === 'narrow') {
       const { get } = number;
-      if (conversion.base === 10) return (record) => `${get(record)}`;
-      if (conversion.base === 16) return (record) => get(record).toString(16);
+      if (conversion.base === 10) return (record) => decimal(get(record));
+      if (conversion.base === 16) return (record) => hexadecimal(get(record));
     }
     const { get } = number;
-    return conversion.base === 10 ? (record) => `${get(record)}` : (record) => get(record).toString(conversion.base);
+    if (conversion.base === 10) return (record) => decimal(get(record));
+    if (conversion.base === 16) return (record) => hexadecimal(get(record));
+    return (record) => get(record).toString(conversion.base);
   }
   const { get } = number;
   const hex = fixed === undefined ? undefined : paddedHex(fixed);
@@ -104,7 +107,7 @@ function paddedHex(conversion: Filled): ((value: Wide) => string) | undefined {
   if (base !== 16 || upper || left || precision !== undefined || (width > 0 && !zero)) return undefined;
   const prefix = special ? '0x' : '';
   const digits = Math.max(width - prefix.length, 0);
-  return (value) => prefix + value.toString(16).padStart(digits, '0');
+  return (value) => prefix + hexadecimal(value).padStart(digits, '0');
 }
 
 function pointer(
@@ -132,9 +135,36 @@ function pointer(
   }
   const text = value.kind === 'text' ? undefined : addressText(extension, context, raw);
   if (text === undefined) throw new Unfollowable(`%p${extension} of memory outside of the record`);
-  const { get } = asInteger(value);
+  const address = asInteger(value);
+  const { get } = address;
+  if (plain && address.kind === 'wide' && address.offset !== undefined) {
+    return keptByWords(address.offset, context.littleEndian, (found) => text(found, undefined));
+  }
   if (plain) return (record) => text(get(record), undefined);
   return (record) => text(get(record), filled(record));
+}
+
+/** Slots for what addresses were printed as. */
+const SLOTS = 1024;
+
+/** Keeps texts by the two words of an address in the record: most addresses are no number that is fast to look up. */
+function keptByWords(offset: number, littleEndian: boolean, make: (address: Wide) => string): Piece {
+  const words = new Uint32Array(2 * SLOTS);
+  const texts: (string | undefined)[] = [];
+  const lowAt = littleEndian ? offset : offset + 4;
+  const highAt = littleEndian ? offset + 4 : offset;
+  return ({ view, start }) => {
+    const low = view.getUint32(start + lowAt, littleEndian);
+    const high = view.getUint32(start + highAt, littleEndian);
+    const slot = ((low >>> 3) ^ (low >>> 14) ^ high) & (SLOTS - 1);
+    const before = texts[slot];
+    if (before !== undefined && words[2 * slot] === low && words[2 * slot + 1] === high) return before;
+    const text = make(readInteger(view, start + offset, 8, false, littleEndian));
+    words[2 * slot] = low;
+    words[2 * slot + 1] = high;
+    texts[slot] = text;
+    return text;
+  };
 }
 
 /**

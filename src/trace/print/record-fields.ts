@@ -43,12 +43,12 @@ export class RecordFields {
     if (element.endsWith('*') && size === this.context.longSize) {
       const type = typeNamed(element, this.context);
       const get = this.integer(offset, { kind: 'int', size, signed: false });
-      return { kind: 'pointer', to: type.kind === 'pointer' ? type.to : INT, get };
+      return { kind: 'pointer', to: type.kind === 'pointer' ? type.to : INT, get, ...(size === 8 && { offset }) };
     }
     if (![1, 2, 4, 8].includes(size) || /^(struct|union) /.test(element)) return this.place(field);
     const type: IntType = { kind: 'int', size, signed };
     const get = this.integer(offset, type);
-    return size === 8 ? { kind: 'wide', type, get } : { kind: 'narrow', type, get: get as Narrow };
+    return size === 8 ? { kind: 'wide', type, get, offset } : { kind: 'narrow', type, get: get as Narrow };
   }
 
   /** `&REC->name` */

@@ -25,6 +25,8 @@ export type Value =
       readonly type: IntType;
       readonly get: (record: EventRecord) => Wide;
       readonly constant?: Wide;
+      /** Where in the record its 8 bytes stand as they are. */
+      readonly offset?: number;
     }
   /** An address in the traced kernel's, or process's, memory. */
   | {
@@ -32,6 +34,7 @@ export type Value =
       readonly to: CType;
       readonly get: (record: EventRecord) => Wide;
       readonly constant?: Wide;
+      readonly offset?: number;
     }
   /** The address of something in the record: its place in `bytes`. */
   | {
@@ -89,14 +92,23 @@ export function convert(value: Integer, type: IntType): Integer {
   }
   const { get } = value;
   if (size <= 4) return { kind: 'narrow', type, get: (record) => toNarrow(get(record), size, signed) };
-  return { kind: 'wide', type, get: value.type.signed === signed ? get : (record) => toType(get(record), type) };
+  const converted = value.type.signed === signed ? get : (record: EventRecord) => toType(get(record), type);
+  return { kind: 'wide', type, get: converted, ...stands(value.offset) };
+}
+
+/** The same bytes, seen in another way. */
+export function stands(offset: number | undefined): { readonly offset?: number } {
+  return offset === undefined ? {} : { offset };
 }
 
 /** Any value that is a number in C, as an integer of its own type; pointers are `unsigned long`. */
 export function asInteger(value: Value): Integer {
   if (isInteger(value)) return value;
   if (value.kind === 'pointer') {
-    return value.constant === undefined ? { kind: 'wide', type: U64, get: value.get } : constant(value.constant, U64);
+    const { get, offset } = value;
+    return value.constant === undefined
+      ? { kind: 'wide', type: U64, get, ...stands(offset) }
+      : constant(value.constant, U64);
   }
   throw new Unfollowable('an address within the record, which is not known any more, is taken for a number');
 }
