@@ -34,6 +34,7 @@ import { defineSwap } from './commands/swap.js';
 import { defineSym } from './commands/sym.js';
 import { defineSys } from './commands/sys.js';
 import { defineTimer } from './commands/timer.js';
+import { defineTrace } from './commands/trace.js';
 import { defineVm } from './commands/vm.js';
 import { defineVtop } from './commands/vtop.js';
 import { defineWaitq } from './commands/waitq.js';
@@ -84,6 +85,7 @@ export function createProgram(session: Session): Command {
   defineIpcs(program, session);
   defineIrq(program, session);
   defineTimer(program, session);
+  defineTrace(program, session);
   defineSys(program, session);
   defineMach(program, session);
   defineConvert(program, session);

@@ -24,29 +24,78 @@ export function progressTeller(
   pageSize: () => number,
   clock: () => number = () => performance.now(),
 ): ProgressTeller {
-  let told = Number.NEGATIVE_INFINITY;
+  const line = new ProgressLine(stream, style);
   let phase: Progress['phase'] | undefined;
   let began = 0;
-  let shown = false;
   const listener: ProgressListener = (progress) => {
     const now = clock();
-    if (progress.phase !== phase) {
+    const begins = progress.phase !== phase;
+    if (begins) {
       phase = progress.phase;
       began = now;
-    } else if (now - told < MILLISECONDS) {
-      return;
     }
-    if (style === 'none') return;
-    told = now;
+    if (!line.due(now, begins)) return;
     const facts = factsOf(progress, (now - began) / 1000, pageSize());
-    stream.write(style === 'json' ? `${JSON.stringify(facts)}\n` : `${CLEAR}${lineOf(facts)}`);
-    shown = true;
+    line.show(now, facts, lineOf(facts));
   };
-  const done = (): void => {
-    if (shown && style === 'text') stream.write(CLEAR);
-    shown = false;
+  return { listener, done: () => line.done() };
+}
+
+/** Tells how many events were read. */
+export interface EventTeller {
+  readonly listener: (events: number) => void;
+  done(): void;
+}
+
+/** As `progressTeller`, of events. @param total undefined: not known */
+export function eventTeller(
+  stream: TextStream,
+  style: 'text' | 'json' | 'none',
+  total: number | undefined,
+  clock: () => number = () => performance.now(),
+): EventTeller {
+  const line = new ProgressLine(stream, style);
+  const began = clock();
+  const listener = (events: number): void => {
+    const now = clock();
+    if (!line.due(now, false)) return;
+    const seconds = (now - began) / 1000;
+    const rate = seconds > 0 ? Math.round(events / seconds) : null;
+    const left = total === undefined || rate === null || rate === 0 ? null : Math.round((total - events) / rate);
+    const share = total === undefined || total === 0 ? '' : ` ${Math.min(100, Math.floor((100 * events) / total))}%`;
+    line.show(
+      now,
+      { phase: 'reading', events, totalEvents: total ?? null, seconds, eventsPerSecond: rate, secondsLeft: left },
+      `reading${share}: ${events} events${left === null || left < 0 ? '' : `, ${timeOf(left)} left`}`,
+    );
   };
-  return { listener, done };
+  return { listener, done: () => line.done() };
+}
+
+/** One line that is written over and over, or JSON a line. */
+class ProgressLine {
+  private told = Number.NEGATIVE_INFINITY;
+  private shown = false;
+
+  constructor(
+    private readonly stream: TextStream,
+    private readonly style: 'text' | 'json' | 'none',
+  ) {}
+
+  due(now: number, begins: boolean): boolean {
+    return this.style !== 'none' && (begins || now - this.told >= MILLISECONDS);
+  }
+
+  show(now: number, facts: object, text: string): void {
+    this.told = now;
+    this.stream.write(this.style === 'json' ? `${JSON.stringify(facts)}\n` : `${CLEAR}${text}`);
+    this.shown = true;
+  }
+
+  done(): void {
+    if (this.shown && this.style === 'text') this.stream.write(CLEAR);
+    this.shown = false;
+  }
 }
 
 /** One line of `--progress json`. */

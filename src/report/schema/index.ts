@@ -29,6 +29,7 @@ import { SwapSchema } from './swap.js';
 import { SymSchema } from './sym.js';
 import { SysSchema } from './sys.js';
 import { TimerReportSchema } from './timer.js';
+import { TraceSchema } from './trace.js';
 import { ListSchema, PSchema, StructSchema, TreeSchema } from './types.js';
 import { VmSchema } from './vm.js';
 import { VtopSchema } from './vtop.js';
@@ -67,6 +68,7 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   ipcs: IpcsSchema,
   irq: IrqSchema,
   timer: TimerReportSchema,
+  trace: TraceSchema,
   sys: SysSchema,
   mach: MachSchema,
   dev: DevSchema,

@@ -1,0 +1,67 @@
+import { statSync } from 'node:fs';
+import { type Damage, ExhumeError } from '../bytes/errors.js';
+import { FileSource } from '../bytes/node.js';
+import { KernelView } from '../kernel/kernel-view.js';
+import { isAbsence } from '../report/absence.js';
+import { requireKernel, type Subject } from '../report/subject.js';
+import { isTraceDat, readTraceDat } from '../trace/files/trace-dat-read.js';
+import { openKernelTrace } from '../trace/kernel-trace.js';
+import type { Trace } from '../trace/model.js';
+import { type NamedKernel, openPersistentTrace, persistentTraceOf, withFormatsOf } from '../trace/open.js';
+import { isPersistentBuffer } from '../trace/ring/persistent-layout.js';
+import { findPersistentBuffers } from '../trace/ring/persistent-search.js';
+import type { TraceCommandOptions } from './commands/trace.js';
+import { openFiles } from './open.js';
+
+/** A trace, and what was found broken on the way to it. */
+export interface OpenTrace {
+  readonly trace: Trace;
+  readonly damage: readonly Damage[];
+}
+
+/** Opens whatever holds a trace. Throws EXH_NOT_A_DUMP and all that opening a dump does. */
+export function openTrace(path: string, options: TraceCommandOptions): OpenTrace {
+  const opened = openAny(path, options);
+  const { formats } = options;
+  return formats === undefined ? opened : { ...opened, trace: withFormatsOf(opened.trace, namedKernel(formats)) };
+}
+
+function openAny(path: string, options: TraceCommandOptions): OpenTrace {
+  const file = options.rawMemory || options.ranges !== undefined ? undefined : openTraceFile(path);
+  if (file !== undefined) return { trace: file, damage: [] };
+  const { subject } = openFiles([path], options);
+  const damage = subject.container.damage;
+  return { trace: traceOf(subject, options.persistent ?? false), damage };
+}
+
+/** A file that is a trace by itself; undefined for others, and for what cannot be opened: that is told as for any dump. */
+function openTraceFile(path: string): Trace | undefined {
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return undefined;
+  const source = FileSource.open(path);
+  if (isTraceDat(source)) return readTraceDat(source);
+  if (isPersistentBuffer(source)) return openPersistentTrace(source);
+  source.close();
+  return undefined;
+}
+
+/** Of the kernel in a dump; without one, or when asked to, persistent ring buffers anywhere in its memory. */
+function traceOf(subject: Subject, search: boolean): Trace {
+  const kernel = isAbsence(subject.kernel) ? undefined : subject.kernel;
+  const live = kernel === undefined ? undefined : () => openKernelTrace(new KernelView(kernel));
+  if (live !== undefined && !search) return live();
+  const found = persistentTraceOf(findPersistentBuffers(subject.container.memory));
+  if (found.buffers.length === 0) {
+    requireKernel(subject);
+    throw new ExhumeError('EXH_BAD_STRUCTURE', 'there is no persistent ring buffer in this memory');
+  }
+  // Most likely the kernel that was started next is the same.
+  return live === undefined ? found : withFormatsOf(found, live());
+}
+
+/** Where the formats and names of another trace are to come from. */
+function namedKernel(path: string): NamedKernel {
+  const trace = openTraceFile(path);
+  if (trace !== undefined) return trace;
+  const { subject } = openFiles([path], {});
+  return openKernelTrace(new KernelView(requireKernel(subject)));
+}
