@@ -33,6 +33,10 @@ const OF_FORM: Readonly<Record<string, readonly string[]>> = {
   ipcs: ['-m', '-M', '-s', '-q'],
   irq: ['-u', '-a', '-s', '-c'],
   timer: ['-C'],
+  trace: [
+    ...['--list', '--buffer', '--snapshot', '--cpu', '--event', '--since', '--until', '--pid', '--comm', '--filter'],
+    ...['--raw', '--format', '--formats', '--progress', '--persistent'],
+  ],
 };
 
 /** What they look at is named by their operands, and cannot be known before. */

@@ -1,10 +1,13 @@
 import { statSync } from 'node:fs';
+import { readUpTo } from '../bytes/byte-source.js';
 import { type Damage, ExhumeError } from '../bytes/errors.js';
 import { FileSource } from '../bytes/node.js';
+import { viewOf } from '../bytes/struct-table.js';
 import { KernelView } from '../kernel/kernel-view.js';
 import { isAbsence } from '../report/absence.js';
 import { requireKernel, type Subject } from '../report/subject.js';
 import { isTraceDat, readTraceDat } from '../trace/files/trace-dat-read.js';
+import { readVmlinuz } from '../trace/formats/vmlinuz.js';
 import { openKernelTrace } from '../trace/kernel-trace.js';
 import type { Trace } from '../trace/model.js';
 import { type NamedKernel, openPersistentTrace, persistentTraceOf, withFormatsOf } from '../trace/open.js';
@@ -62,6 +65,40 @@ function traceOf(subject: Subject, search: boolean): Trace {
 function namedKernel(path: string): NamedKernel {
   const trace = openTraceFile(path);
   if (trace !== undefined) return trace;
+  const image = openImage(path);
+  if (image !== undefined) return image;
   const { subject } = openFiles([path], {});
   return openKernelTrace(new KernelView(requireKernel(subject)));
+}
+
+/** `HdrS`, in the header of a kernel that a boot loader starts. */
+const BOOT_MAGIC = 0x53726448;
+const ELF_MAGIC = 0x464c457f;
+const ET_CORE = 4;
+
+/** A kernel's image, which is neither a core nor anything else that a dump is; undefined for others. */
+function openImage(path: string): NamedKernel | undefined {
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return undefined;
+  const source = FileSource.open(path);
+  const head = readUpTo(source, 0, 0x206);
+  const view = viewOf(head);
+  const boots = head.length === 0x206 && view.getUint32(0x202, true) === BOOT_MAGIC;
+  const runs = head.length === 0x206 && view.getUint32(0, true) === ELF_MAGIC && view.getUint16(16, true) !== ET_CORE;
+  if (!boots && !runs) {
+    source.close();
+    return undefined;
+  }
+  const { formats, release, namesAt } = readVmlinuz(source);
+  // As it is linked: what ran elsewhere tells where.
+  const names = namesAt(0n);
+  return {
+    formats,
+    release,
+    names,
+    kaslrOffset: 0n,
+    symbolAddress: (name) => {
+      for (const symbol of names.symbols()) if (symbol.name === name) return symbol.address;
+      return undefined;
+    },
+  };
 }

@@ -28,6 +28,7 @@ import { buildSwap } from './swap.js';
 import { buildSymbolList } from './sym.js';
 import { buildSys } from './sys.js';
 import { buildTimer } from './timer.js';
+import { buildKernelTrace } from './trace.js';
 import { buildTree } from './tree.js';
 import { buildVm } from './vm.js';
 import { buildVtop } from './vtop.js';
@@ -65,6 +66,7 @@ export const QUESTIONS: readonly Question[] = [
     ask: (subject) => buildBt(subject, { active: true, allTextAddresses: true, words: true, raw: true }),
   },
   { line: 'bt -a', ask: (subject) => buildBt(subject, { active: true }) },
+  { line: 'trace --stats', ask: (subject) => buildKernelTrace(subject) },
   { line: 'mod', ask: (subject) => buildMod(subject) },
   { line: 'runq -d', ask: (subject) => buildRunq(subject, { debug: true }) },
   { line: 'waitq log_wait', ask: (subject) => buildWaitq(subject, 'log_wait') },

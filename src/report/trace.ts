@@ -1,10 +1,13 @@
 import type { Damage } from '../bytes/errors.js';
+import { openKernelTrace } from '../trace/kernel-trace.js';
 import type { Trace, TraceBuffer, TraceStatistics } from '../trace/model.js';
 import { traceFor } from '../trace/relocation.js';
 import { readEvents } from '../trace/ring/events.js';
 import { type EventSelection, eventTest } from '../trace/text/filter.js';
 import { TraceText } from '../trace/text/trace-text.js';
+import { requireView } from './kernel-view.js';
 import type { TraceBufferReport, TraceReport } from './schema/trace.js';
+import type { Subject } from './subject.js';
 import { damageReport } from './words.js';
 
 /** What of a trace is to be read. */
@@ -34,6 +37,12 @@ export function buildTrace(trace: Trace, found: readonly Damage[], reading?: Tra
     buffers,
     damage: damage.map(damageReport),
   };
+}
+
+/** All events of all buffers of the kernel in a dump. Throws EXH_NO_KERNEL, EXH_NO_LAYOUT, EXH_NO_SYMBOL. */
+export function buildKernelTrace(subject: Subject): TraceReport {
+  const trace = openKernelTrace(requireView(subject));
+  return buildTrace(trace, [], { buffers: trace.buffers, selection: () => ({}) });
 }
 
 /** All that is known to be broken of a trace; more may be found as its events are read. */
