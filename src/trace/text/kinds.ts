@@ -1,7 +1,7 @@
 import type { EventFormat, Trace, TraceEvent } from '../model.js';
 import { type FieldReader, fieldReader } from '../print/fields.js';
 import { formatPrintk } from '../print/printk.js';
-import type { PrintContext } from '../print/program.js';
+import type { PrintContext, PrintProgram } from '../print/program.js';
 import { argumentText } from './arguments.js';
 import { commOf, type LineFront } from './line-front.js';
 import type { TextSettings } from './settings.js';
@@ -14,6 +14,8 @@ export type EventBody = (event: TraceEvent) => string;
 export interface BodyContext {
   readonly trace: Trace;
   readonly print: PrintContext;
+  /** The program of a print format; what it cannot follow is counted. */
+  readonly compile: (format: EventFormat) => PrintProgram;
   readonly settings: TextSettings;
   readonly symbols: SymbolTexts;
   readonly front: LineFront;

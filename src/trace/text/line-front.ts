@@ -39,6 +39,8 @@ export class LineFront {
   private readonly cpus = new Map<number, string>();
   private readonly flags: (string | undefined)[] = [];
   private readonly nanoseconds: boolean;
+  /** Has the kernel the flag of lazy rescheduling? Before 6.13 its bit said that the first flag is not supported. */
+  private readonly lazy: boolean;
   private second = -1;
   private secondText = '';
 
@@ -49,6 +51,8 @@ export class LineFront {
     private readonly base: bigint,
   ) {
     this.nanoseconds = inNanoseconds(buffer.clock);
+    const { names } = trace;
+    this.lazy = names.constant === undefined || names.constant('TRACE_FLAG_NEED_RESCHED_LAZY') !== undefined;
   }
 
   text(event: TraceEvent): string {
@@ -76,7 +80,7 @@ export class LineFront {
     const key = ((bytes[start + 2] ?? 0) << 8) | (bytes[start + 3] ?? 0);
     let text = this.flags[key];
     if (text === undefined) {
-      text = flagLetters(key >> 8, key & 0xff);
+      text = flagLetters(key >> 8, key & 0xff, this.lazy);
       this.flags[key] = text;
     }
     return text;
@@ -150,7 +154,7 @@ function hex8(value: number): string {
   return value.toString(16).padStart(8, '0');
 }
 
-// enum trace_flag_type of include/linux/trace_events.h. What 0x02 said before 6.13 (no support for the first) is never set on x86-64 and arm64.
+// enum trace_flag_type of include/linux/trace_events.h.
 const IRQS_OFF = 0x01;
 const NEED_RESCHED_LAZY = 0x02;
 const NEED_RESCHED = 0x04;
@@ -162,11 +166,13 @@ const BH_OFF = 0x80;
 /** By lazy, need-resched and preempt-resched, from the lowest bit. */
 const RESCHED = ['.', 'l', 'n', 'b', 'p', 'L', 'N', 'B'];
 
-function flagLetters(flags: number, preempt: number): string {
+function flagLetters(flags: number, preempt: number, lazy: boolean): string {
   const on = (flag: number): boolean => (flags & flag) !== 0;
-  const irqs = on(IRQS_OFF) ? (on(BH_OFF) ? 'D' : 'd') : on(BH_OFF) ? 'b' : '.';
+  const supported = lazy || !on(NEED_RESCHED_LAZY);
+  const irqs = on(IRQS_OFF) ? (on(BH_OFF) ? 'D' : 'd') : on(BH_OFF) ? 'b' : supported ? '.' : 'X';
   const resched =
-    RESCHED[(on(NEED_RESCHED_LAZY) ? 1 : 0) | (on(NEED_RESCHED) ? 2 : 0) | (on(PREEMPT_RESCHED) ? 4 : 0)] ?? '.';
+    RESCHED[(lazy && on(NEED_RESCHED_LAZY) ? 1 : 0) | (on(NEED_RESCHED) ? 2 : 0) | (on(PREEMPT_RESCHED) ? 4 : 0)] ??
+    '.';
   const inside = on(NMI)
     ? on(HARDIRQ)
       ? 'Z'

@@ -1,5 +1,5 @@
 import type { EventFormat, TraceEvent } from '../model.js';
-import { compilePrint, type PrintProgram } from '../print/program.js';
+import type { PrintProgram } from '../print/program.js';
 import { type BodyContext, type EventBody, fieldsOf } from './kinds.js';
 
 /** The front of the print formats that kernel/trace/trace_probe.c makes up (`__set_print_fmt`). */
@@ -52,12 +52,24 @@ function hexAt(event: TraceEvent, at: number, { trace: { longSize, littleEndian 
   return `0x${(longSize === 4 ? view.getUint32(at, littleEndian) : view.getBigUint64(at, littleEndian)).toString(16)}`;
 }
 
+/**
+ * The body of a synthetic event. Kernels up to 6.4 part the values by commas in the print format, and by blanks when they
+ * print them (`print_synth_event` of kernel/trace/trace_events_synth.c). Undefined for all others.
+ */
+export function synthetic(format: EventFormat, context: BodyContext): EventBody | undefined {
+  const [whole, text] = /^"((?:[^"\\]|\\.)*)"/.exec(format.printFormat) ?? [];
+  if (format.system !== 'synthetic' || whole === undefined || text === undefined) return undefined;
+  const printFormat = `"${text.replace(/, (?=\w+=%)/g, ' ')}"${format.printFormat.slice(whole.length)}`;
+  const program = context.compile({ ...format, printFormat });
+  return (event) => `${format.name}: ${program.print(event)}\n`;
+}
+
 const STRING = /\\"%s\\"/g;
 
 /** The arguments behind the address: ` count=3 path="/etc/passwd"`. */
 function argumentPrinter(format: EventFormat, front: string, argument: string, context: BodyContext): EventBody {
   const printFormat = `"${format.printFormat.slice(front.length)}`.replace(argument, () => '');
-  const compile = (text: string): PrintProgram => compilePrint({ ...format, printFormat: text }, context.print);
+  const compile = (text: string): PrintProgram => context.compile({ ...format, printFormat: text });
   const whole = compile(printFormat);
   const strings = [...printFormat.matchAll(/, __get_str\(([^)]*)\)/g)];
   const readers = strings.map(([, name]) => fieldsOf(format, context.trace)(name?.replace(/\[\d+\]$/, '') ?? ''));

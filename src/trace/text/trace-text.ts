@@ -1,11 +1,11 @@
-import type { EventStream, Trace, TraceBuffer, TraceEvent } from '../model.js';
+import type { EventFormat, EventStream, Trace, TraceBuffer, TraceEvent } from '../model.js';
 import { compilePrint, type PrintContext, type PrintProgram } from '../print/program.js';
 import { allFields } from './all-fields.js';
 import { FunctionGraph } from './graph.js';
 import { headerText } from './header.js';
 import { type BodyContext, type EventBody, kernelKind } from './kinds.js';
 import { LineFront } from './line-front.js';
-import { probe } from './probes.js';
+import { probe, synthetic } from './probes.js';
 import { type TextSettings, textSettings } from './settings.js';
 import { SymbolTexts } from './symbol-text.js';
 import { systemCall } from './syscalls.js';
@@ -46,7 +46,12 @@ export class TraceText {
     };
     const front = new LineFront(trace, buffer, this.settings, stream.base);
     const symbols = new SymbolTexts(trace, this.settings);
-    this.context = { trace, print, settings: this.settings, symbols, front };
+    const compile = (format: EventFormat): PrintProgram => {
+      const program = compilePrint(format, print);
+      this.programs.push(program);
+      return program;
+    };
+    this.context = { trace, print, compile, settings: this.settings, symbols, front };
     this.graph = new FunctionGraph(this.context, stream, buffer.tracer === 'function_graph', buffer.cpus);
     this.annotated = this.settings.annotate && buffer.cpus.some(({ statistics }) => (statistics?.overrun ?? 0) > 0);
   }
@@ -137,10 +142,13 @@ export class TraceText {
     const format = trace.formats.byId(type);
     if (format === undefined) return () => `Unknown type ${type}\n`;
     if (settings.fields) return allFields(format, context);
-    const own = kernelKind(format, context) ?? systemCall(format, context) ?? probe(format, context);
+    const own =
+      kernelKind(format, context) ??
+      systemCall(format, context) ??
+      probe(format, context) ??
+      synthetic(format, context);
     if (own !== undefined) return own;
-    const program = compilePrint(format, context.print);
-    this.programs.push(program);
+    const program = context.compile(format);
     const front = format.system === 'ftrace' ? '' : `${format.name}: `;
     return (event) => `${front}${program.print(event)}\n`;
   }
