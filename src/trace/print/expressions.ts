@@ -1,4 +1,5 @@
 import { stringAt } from './addresses.js';
+import { arithmetic, common, comparison, fold, integers, literal, promoted, smallest } from './arithmetic.js';
 import type { PrintContext } from './context.js';
 import type { EventRecord, Wide } from './fields.js';
 import { callHelper, type Scope } from './helpers.js';
@@ -22,11 +23,10 @@ import {
   text,
   truth,
   U64,
-  UINT,
   type Value,
   VOID,
 } from './values.js';
-import { type IntType, narrowOperation, wideOperation } from './wide.js';
+import type { IntType } from './wide.js';
 
 type Place = Extract<Value, { kind: 'place' }>;
 
@@ -111,7 +111,17 @@ export class Expressions implements Scope {
     }
   }
 
+  isUnknown(name: string): boolean {
+    return this.named(name) === undefined;
+  }
+
   private name(name: string): Value {
+    const value = this.named(name);
+    if (value === undefined) throw new Unfollowable(`${name} is not known`);
+    return value;
+  }
+
+  private named(name: string): Value | undefined {
     const local = this.locals.get(name);
     if (local !== undefined) return local;
     if (name === 'REC' || name === '__entry') {
@@ -124,8 +134,7 @@ export class Expressions implements Scope {
     const known = names.constant?.(name);
     if (known !== undefined) return constant(known, smallest(known));
     const variable = names.variable?.(name);
-    if (variable !== undefined) return constant(variable, { ...U64, size: longSize });
-    throw new Unfollowable(`${name} is not known`);
+    return variable === undefined ? undefined : constant(variable, { ...U64, size: longSize });
   }
 
   private member(expression: Extract<Expression, { kind: 'member' }>): Value {
@@ -174,13 +183,13 @@ export class Expressions implements Scope {
       case '!': {
         const value = this.value(operand);
         const test = truth(value);
-        return this.fold({ kind: 'narrow', type: INT, get: (record) => (test(record) ? 0 : 1) }, value);
+        return fold({ kind: 'narrow', type: INT, get: (record) => (test(record) ? 0 : 1) }, value);
       }
       default: {
         const value = promoted(asInteger(this.value(operand)));
         if (operator === '+') return value;
-        if (operator === '-') return this.arithmetic('-', constant(0, value.type), value);
-        return this.arithmetic('^', value, constant(-1, value.type));
+        if (operator === '-') return arithmetic('-', constant(0, value.type), value);
+        return arithmetic('^', value, constant(-1, value.type));
       }
     }
   }
@@ -205,70 +214,14 @@ export class Expressions implements Scope {
       const get = isAnd
         ? (record: EventRecord) => (one(record) && other(record) ? 1 : 0)
         : (record: EventRecord) => (one(record) || other(record) ? 1 : 0);
-      return this.fold({ kind: 'narrow', type: INT, get }, first, second);
+      return fold({ kind: 'narrow', type: INT, get }, first, second);
     }
     const second = this.value(right);
-    if (/^[=!<>]=?$/.test(operator)) return this.comparison(operator, first, second);
-    if (isInteger(first) && isInteger(second)) return this.integers(operator, first, second);
+    if (/^[=!<>]=?$/.test(operator)) return comparison(operator, first, second);
+    if (isInteger(first) && isInteger(second)) return integers(operator, first, second);
     if (operator === '+') return isInteger(first) ? this.add(second, first, 1) : this.add(first, second, 1);
     if (operator === '-') return isInteger(second) ? this.add(first, second, -1) : this.difference(first, second);
-    return this.integers(operator, asInteger(first), asInteger(second));
-  }
-
-  private integers(operator: string, left: Integer, right: Integer): Integer {
-    if (operator === '<<' || operator === '>>') return this.arithmetic(operator, promoted(left), right);
-    const type = common(left.type, right.type);
-    return this.arithmetic(operator, convert(left, type), convert(right, type));
-  }
-
-  /** Of operands that have the result's type; only the right one of a shift may have its own. */
-  private arithmetic(operator: string, left: Integer, right: Integer): Integer {
-    const { type } = left;
-    const one = left.get;
-    const other = right.get;
-    if (left.kind === 'narrow') {
-      const operation = narrowOperation(operator, type);
-      const get = left.get;
-      const count = right.kind === 'narrow' ? right.get : (record: EventRecord) => Number(right.get(record));
-      if (operation === undefined) throw new Unfollowable(`${operator} is no operator on numbers`);
-      const fixed = right.kind === 'narrow' ? right.constant : undefined;
-      if (fixed !== undefined) return this.fold(narrowWith(operation, type, get, fixed), left, right) as Integer;
-      return this.fold(
-        { kind: 'narrow', type, get: (record) => result(operation(get(record), count(record))) },
-        left,
-        right,
-      ) as Integer;
-    }
-    const operation = wideOperation(operator, type);
-    if (operation === undefined) throw new Unfollowable(`${operator} is no operator on numbers`);
-    return this.fold(
-      { kind: 'wide', type, get: (record) => result(operation(one(record), other(record))) },
-      left,
-      right,
-    ) as Integer;
-  }
-
-  private comparison(operator: string, first: Value, second: Value): Value {
-    const compare = COMPARISONS[operator];
-    if (compare === undefined) throw new Unfollowable(`${operator} is no operator`);
-    // What is in the record, and any text, has an address, and it is not 0.
-    for (const [value, other] of [
-      [first, second],
-      [second, first],
-    ] as const) {
-      if ((value.kind === 'place' || value.kind === 'text') && isNull(other))
-        return constant(compare(1, 0) ? 1 : 0, INT);
-    }
-    const left = asInteger(first);
-    const right = asInteger(second);
-    const type = common(left.type, right.type);
-    const one = convert(left, type).get;
-    const other = convert(right, type).get;
-    return this.fold(
-      { kind: 'narrow', type: INT, get: (record) => (compare(one(record), other(record)) ? 1 : 0) },
-      left,
-      right,
-    );
+    return integers(operator, asInteger(first), asInteger(second));
   }
 
   /** A pointer and a number of what it points to. */
@@ -282,9 +235,9 @@ export class Expressions implements Scope {
     }
     if (pointer.kind === 'pointer') {
       const size = constant(sizeOfCType(pointer.to, longSize), S64);
-      const step = this.arithmetic('*', convert(asInteger(count), S64), size);
+      const step = arithmetic('*', convert(asInteger(count), S64), size);
       const type: IntType = { ...U64, size: longSize };
-      const sum = this.arithmetic(sign < 0 ? '-' : '+', convert(asInteger(pointer), type), convert(step, type));
+      const sum = arithmetic(sign < 0 ? '-' : '+', convert(asInteger(pointer), type), convert(step, type));
       return { kind: 'pointer', to: pointer.to, get: sum.get };
     }
     if (pointer.kind === 'text') {
@@ -302,7 +255,7 @@ export class Expressions implements Scope {
       const other = second.at;
       return { kind: 'wide', type: S64, get: (record) => Math.trunc((one(record) - other(record)) / size) };
     }
-    return this.integers('-', asInteger(first), asInteger(second));
+    return integers('-', asInteger(first), asInteger(second));
   }
 
   private conditional({ test, yes, no }: Extract<Expression, { kind: 'conditional' }>): Value {
@@ -357,7 +310,7 @@ export class Expressions implements Scope {
     if (local === undefined) throw new Unfollowable(`it assigns to ${target}`);
     const before = this.name(target);
     let next = asInteger(this.value(value));
-    if (operator !== '') next = this.integers(operator, asInteger(before), next);
+    if (operator !== '') next = integers(operator, asInteger(before), next);
     const { get } = convert(next, local.type);
     const set = (record: EventRecord): Wide => {
       local.value = get(record);
@@ -414,87 +367,13 @@ export class Expressions implements Scope {
       },
     ];
   }
-
-  /** Computes now what depends on constants only. */
-  private fold(value: Integer, ...operands: readonly Value[]): Value {
-    if (!operands.every((operand) => isInteger(operand) && operand.constant !== undefined)) return value;
-    return constant(value.get(NO_RECORD), value.type);
-  }
 }
-
-const NO_RECORD: EventRecord = {
-  bytes: new Uint8Array(0),
-  view: new DataView(new ArrayBuffer(0)),
-  start: 0,
-  length: 0,
-};
-
-const COMPARISONS: Readonly<Record<string, (left: Wide, right: Wide) => boolean>> = {
-  '==': (left, right) => left === right,
-  '!=': (left, right) => left !== right,
-  '<': (left, right) => left < right,
-  '>': (left, right) => left > right,
-  '<=': (left, right) => left <= right,
-  '>=': (left, right) => left >= right,
-};
 
 function pointerOf(value: Integer, to: CType): Value {
   const { get } = value;
   return value.constant === undefined
     ? { kind: 'pointer', to, get, ...(value.kind === 'wide' && stands(value.offset)) }
     : { kind: 'pointer', to, get, constant: value.constant };
-}
-
-/** A literal's type: the first of C's that holds it. */
-function literal({ value, suffix, decimal }: Extract<Expression, { kind: 'number' }>, longSize: number): Integer {
-  const longest = suffix.includes('ll') ? 8 : suffix.includes('l') ? longSize : 4;
-  const unsigned = suffix.includes('u');
-  for (const size of [4, 8]) {
-    if (size < longest) continue;
-    const bits = BigInt(8 * size);
-    if (!unsigned && value < 1n << (bits - 1n)) return constant(value, { kind: 'int', size, signed: true });
-    if ((unsigned || !decimal) && value < 1n << bits) return constant(value, { kind: 'int', size, signed: false });
-  }
-  return constant(value, U64);
-}
-
-/** The type of an enumeration constant. */
-function smallest(value: bigint): IntType {
-  if (value >= -0x8000_0000n && value < 0x8000_0000n) return INT;
-  if (value >= 0n && value < 0x1_0000_0000n) return UINT;
-  return value < 1n << 63n ? S64 : U64;
-}
-
-/** The integer promotions. */
-function promoted(value: Integer): Integer {
-  return value.type.size < 4 ? convert(value, INT) : value;
-}
-
-/** The usual arithmetic conversions. */
-function common(left: IntType, right: IntType): IntType {
-  const size = Math.max(left.size, right.size, 4);
-  const unsigned = (type: IntType) => type.size === size && !type.signed;
-  return { kind: 'int', size, signed: !unsigned(left) && !unsigned(right) };
-}
-
-/** Division by 0 has no result. */
-function result<T extends Wide>(value: T | undefined): T {
-  if (value === undefined) throw new Unfollowable('it divides by 0');
-  return value;
-}
-
-function narrowWith(
-  operation: (left: number, right: number) => number | undefined,
-  type: IntType,
-  get: (record: EventRecord) => number,
-  right: number,
-): Integer {
-  return { kind: 'narrow', type, get: (record) => result(operation(get(record), right)) };
-}
-
-function isNull(value: Value): boolean {
-  if (isInteger(value)) return value.constant === 0;
-  return value.kind === 'pointer' && value.constant === 0;
 }
 
 function either(is: (record: EventRecord) => boolean, one: Place, other: Place): Place {

@@ -62,7 +62,10 @@ const SIZES = new Map<string, number>();
 for (const [size, names] of [
   [1, 'char|bool|_Bool|u8|s8|__u8|__s8|uint8_t|int8_t|uchar|u_char'],
   [2, 'short|u16|s16|__u16|__s16|uint16_t|int16_t|__le16|__be16|ushort|umode_t'],
-  [4, 'int|u32|s32|__u32|__s32|uint32_t|int32_t|__le32|__be32|uint|unsigned|signed|pid_t|dev_t|gfp_t|uid_t|gid_t'],
+  [
+    4,
+    'int|u32|s32|__u32|__s32|uint32_t|int32_t|__le32|__be32|uint|unsigned|signed|pid_t|dev_t|gfp_t|uid_t|gid_t|__kernel_rwf_t',
+  ],
   [8, 'long long|u64|s64|__u64|__s64|uint64_t|int64_t|__le64|__be64|sector_t|loff_t|ktime_t|time64_t|dma_addr_t'],
 ] as const) {
   for (const name of names.split('|')) SIZES.set(name, size);
@@ -103,7 +106,7 @@ export function fieldReader(field: TraceField, littleEndian: boolean, longSize: 
     };
   }
   const text = array && /^(const )?(char|unsigned char|signed char)$/.test(element) && !(element !== 'char' && dynamic);
-  const elementSize = known ?? 1;
+  const elementSize = known ?? elementOf(field);
   const bytes = (record: EventRecord): Uint8Array => {
     const at = extent(record);
     const begin = record.start + Math.floor(at / 0x10000);
@@ -132,6 +135,12 @@ export function fieldReader(field: TraceField, littleEndian: boolean, longSize: 
       return values;
     },
   };
+}
+
+/** The size of an element of `xyz_t[4]`, where it is that of an integer. */
+function elementOf({ type, size }: TraceField): number {
+  const count = Number(/\[(\d+)\]/.exec(type)?.[1] ?? 0);
+  return [1, 2, 4, 8].find((one) => one * count === size) ?? 1;
 }
 
 /** `(place in the record) * 2^16 + length` of a field's bytes, within the record. */

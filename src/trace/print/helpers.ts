@@ -27,6 +27,8 @@ export interface Scope {
   readonly fields: RecordFields;
   value(expression: Expression): Value;
   text(value: Value): (record: EventRecord) => string;
+  /** Is it a name that nothing is known by? */
+  isUnknown(name: string): boolean;
 }
 
 type Helper = (args: readonly Expression[], scope: Scope) => Value;
@@ -131,12 +133,17 @@ function mask(args: readonly Expression[], scope: Scope): Value {
   };
 }
 
-/** `{ 1, "one" }, { 2, "two" }`: up to the entry without a name that ends some lists. */
+/**
+ * `{ 1, "one" }, { 2, "two" }`: up to the entry without a name that ends some lists. An entry whose value goes by the name
+ * of a constant that is not known is left out: the value is then printed as a number.
+ */
 function table(args: readonly Expression[], scope: Scope, type: IntType): [bigint, string][] {
   const entries: [bigint, string][] = [];
   for (const list of args) {
     if (list.kind !== 'list') throw new Unfollowable('a helper takes a list of values and names');
-    const value = asInteger(scope.value(argument(list.items, 0)));
+    const of = argument(list.items, 0);
+    if (of.kind === 'name' && scope.isUnknown(of.name)) continue;
+    const value = asInteger(scope.value(of));
     const name = list.items[1] === undefined ? undefined : scope.value(list.items[1]);
     if (name === undefined || name.kind !== 'text') break;
     const number = convert(value, type).constant;
