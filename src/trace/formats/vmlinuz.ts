@@ -6,6 +6,7 @@ import type { TraceFormats, TraceNames } from '../model.js';
 import { openBootImage } from './boot-image.js';
 import { readImageFormats } from './image-formats.js';
 import { type KernelImage, openKernelImage } from './kernel-image.js';
+import { typeValues } from './kernel-values.js';
 import { printkFormats } from './printk-formats.js';
 import { SharedStrings } from './shared-strings.js';
 
@@ -71,7 +72,7 @@ function imageNames(image: KernelImage, offset: bigint): TraceNames {
     },
     printkFormat: (address) => formats.get(address) ?? string(address),
     string,
-    constant: (name) => image.types.enumerator(name),
+    ...typeValues(image.types),
     comms: () => [],
     threadGroups: () => [],
     printkFormats: () => formats,
