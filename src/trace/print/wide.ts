@@ -43,11 +43,12 @@ export function wideOperation(
   type: IntType,
 ): ((left: Wide, right: Wide) => Wide | undefined) | undefined {
   const finish = (value: bigint): Wide => wide(type.signed ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value));
+  // `+ 0` makes 0 of -0.
   const checked = (fast: (left: number, right: number) => number, slow: (left: bigint, right: bigint) => bigint) =>
     ((left, right) => {
       if (typeof left === 'number' && typeof right === 'number') {
         const result = fast(left, right);
-        if (Number.isSafeInteger(result) && (type.signed || result >= 0)) return result;
+        if (Number.isSafeInteger(result) && (type.signed || result >= 0)) return result + 0;
       }
       return finish(slow(BigInt(left), BigInt(right)));
     }) satisfies Operation;
