@@ -69,9 +69,12 @@ export class EventCalls {
 
   /** In a dynamic event the place of `module` holds a count of references. */
   module(call: Struct, dynamic: string | undefined): string | undefined {
-    if (dynamic !== undefined || !call.has('module->name')) return undefined;
-    const name = call.follow('module')?.string('name');
-    return name === '' ? undefined : name;
+    const { memory, types } = this.source;
+    const type = types.struct('module');
+    const address = dynamic === undefined && call.has('module') ? call.pointer('module') : 0n;
+    return type === undefined || address === 0n
+      ? undefined
+      : new Struct(memory, type, virtualAddress(address)).string('name');
   }
 
   /** What an event probe hangs on: `sched.sched_switch`. */
