@@ -1,13 +1,12 @@
 import { type ByteSource, MemorySource, readUpTo } from '../../bytes/byte-source.js';
 import { type Damage, ExhumeError, isExhumeError } from '../../bytes/errors.js';
-import { viewOf } from '../../bytes/struct-table.js';
 import type { Decoder, Decoders } from '../../codecs/codec.js';
 import { portableDecoders } from '../../codecs/decoders.js';
 import { parseFormatFile } from '../formats/format-file.js';
 import { namesOfText } from '../formats/names-text.js';
 import { traceFormats, USUAL_COMMON_FIELDS } from '../formats/trace-formats.js';
-import type { EventFormat, SubBuffer, Trace, TraceBuffer, TraceCpu, TraceField, TraceStatistics } from '../model.js';
-import { PAGE_HEADER, pageOf } from '../ring/page.js';
+import type { EventFormat, Trace, TraceBuffer, TraceCpu, TraceField, TraceStatistics } from '../model.js';
+import { subBuffersIn } from '../ring/raw-pages.js';
 import { ByteReader } from './byte-reader.js';
 import {
   FLYRECORD_TEXT,
@@ -276,7 +275,7 @@ class TraceDatReader {
         return {
           cpu,
           statistics: name === '' ? this.statistics.get(cpu) : undefined,
-          subBuffers: () => subBuffers(pages(), pageSize, littleEndian),
+          subBuffers: () => subBuffersIn(pages(), pageSize, littleEndian),
         };
       }),
     };
@@ -385,14 +384,4 @@ class TraceDatReader {
 /** The one in brackets of `[local] global counter`. */
 function clockOf(text: string): string | undefined {
   return /\[([^\]]+)\]/.exec(text)?.[1] ?? /^\s*([\w-]+)/.exec(text)?.[1];
-}
-
-function* subBuffers(pieces: Iterable<Uint8Array>, pageSize: number, littleEndian: boolean): Generator<SubBuffer> {
-  for (const piece of pieces) {
-    for (let at = 0; at + PAGE_HEADER <= piece.length; at += pageSize) {
-      const bytes = piece.subarray(at, at + pageSize);
-      const page = pageOf(bytes, viewOf(bytes), littleEndian);
-      if (page !== undefined && page.data.length > 0) yield page;
-    }
-  }
 }

@@ -23,16 +23,17 @@ export function readKernelNames(view: KernelView, damage: Damage[] = []): TraceN
       return otherwise;
     }
   };
-  const strings = new SharedStrings(view.memory);
+  const { memory, types } = view;
+  const { symbols } = view.kernel;
+  const strings = new SharedStrings(memory);
   const comms = attempt('saved command lines', () => savedComms(view), new Map<number, string>());
   const groups = attempt('saved thread groups', () => savedGroups(view), undefined);
   const formats = attempt(
     'printk formats',
-    () => printkFormats({ memory: view.memory, types: view.types, symbols: view.kernel.symbols }, strings),
+    () => printkFormats({ memory, types, symbols }, strings),
     new Map<bigint, string>(),
   );
   const string = (address: bigint) => (address === 0n ? undefined : readable(() => strings.at(address)));
-  const { symbols } = view.kernel;
   const hashPointer = pointerHash(view);
   return {
     comm: (pid) => (pid === 0 ? '<idle>' : comms.get(pid)),
@@ -43,7 +44,7 @@ export function readKernelNames(view: KernelView, damage: Damage[] = []): TraceN
     string,
     ...(hashPointer !== undefined && { hashPointer }),
     ...kernelValues(view),
-    parameters: (name) => functionParameters(view.types, name),
+    parameters: (name) => functionParameters(types, name),
     comms: () => comms,
     threadGroups: () => groups?.all() ?? [],
     printkFormats: () => formats,

@@ -1,29 +1,26 @@
-import { virtualAddress } from '../../bytes/address.js';
 import type { ByteSource } from '../../bytes/byte-source.js';
 import { isExhumeError } from '../../bytes/errors.js';
-import type { KernelSymbol, SymbolHit } from '../../kernel/symbols.js';
 import type { TraceFormats, TraceNames } from '../model.js';
 import { openBootImage } from './boot-image.js';
+import { functionParameters } from './function-parameters.js';
 import { readImageFormats } from './image-formats.js';
 import { type KernelImage, openKernelImage } from './kernel-image.js';
 import { typeValues } from './kernel-values.js';
 import { printkFormats } from './printk-formats.js';
 import { SharedStrings } from './shared-strings.js';
 
-/** What a kernel's boot image tells of its traces. */
+/** What a kernel's boot image tells of its traces, with addresses as the kernel is linked: without KASLR. */
 export interface VmlinuzFormats {
   readonly release: string | undefined;
   /** How the file was packed: `bzImage (zstd)`; undefined: it is a vmlinux. */
   readonly packing: string | undefined;
   /** The events that are built in. */
   readonly formats: TraceFormats;
-  /** Where `_text` is linked to. A running kernel's `_text` lies as far from it as all of the kernel: `namesAt` wants the distance. */
-  readonly text: bigint | undefined;
-  /**
-   * Symbols, and the formats of `trace_printk`, of that kernel when it runs `offset` bytes above the addresses that it is
-   * linked to (0 without KASLR). Command lines are not there.
-   */
-  namesAt(offset: bigint): TraceNames;
+  /** Symbols, and the formats of `trace_printk`; command lines are not there. */
+  readonly names: TraceNames;
+  symbolAddress(name: string): bigint | undefined;
+  /** How far from its link addresses the names are: not at all. */
+  readonly kaslrOffset: bigint;
 }
 
 /**
@@ -38,46 +35,36 @@ export function readVmlinuz(source: ByteSource): VmlinuzFormats {
     release: image.release,
     packing,
     formats: readImageFormats(image),
-    text: image.symbols.address('_text'),
-    namesAt: (offset) => imageNames(image, offset),
+    names: imageNames(image),
+    symbolAddress: (name) => image.symbols.address(name),
+    kaslrOffset: 0n,
   };
 }
 
-function imageNames(image: KernelImage, offset: bigint): TraceNames {
-  const { memory, symbols } = image;
+/** Names out of an image alone. */
+export function imageNames(image: KernelImage): TraceNames {
+  const { memory, symbols, types } = image;
   const strings = new SharedStrings(memory);
-  const moved = (symbol: KernelSymbol): KernelSymbol =>
-    // Absolute ones, as per-CPU offsets are, stay where they are.
-    symbol.type === 'A' ? symbol : { ...symbol, address: virtualAddress(symbol.address + offset) };
+  const formats = printkFormats(image, strings);
   const string = (address: bigint): string | undefined => {
     try {
-      return strings.at(BigInt.asUintN(64, address - offset)) || undefined;
+      return address === 0n ? undefined : strings.at(address);
     } catch (error) {
       if (isExhumeError(error)) return undefined;
       throw error;
     }
   };
-  const formats = new Map(
-    [...printkFormats({ memory, symbols, types: image.types }, strings)].map(([address, text]) => [
-      BigInt.asUintN(64, address + offset),
-      text,
-    ]),
-  );
   return {
     comm: (pid) => (pid === 0 ? '<idle>' : undefined),
     threadGroup: () => undefined,
-    symbol: (address): SymbolHit | undefined => {
-      const hit = symbols.at(BigInt.asUintN(64, address - offset));
-      return hit && { ...hit, symbol: moved(hit.symbol) };
-    },
+    symbol: (address) => symbols.at(address),
     printkFormat: (address) => formats.get(address) ?? string(address),
     string,
-    ...typeValues(image.types),
+    ...typeValues(types),
+    parameters: (name) => functionParameters(types, name),
     comms: () => [],
     threadGroups: () => [],
     printkFormats: () => formats,
-    *symbols() {
-      for (const symbol of symbols.all()) yield moved(symbol);
-    },
+    symbols: () => symbols.all(),
   };
 }
