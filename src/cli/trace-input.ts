@@ -7,6 +7,9 @@ import { KernelView } from '../kernel/kernel-view.js';
 import { isAbsence } from '../report/absence.js';
 import { requireKernel, type Subject } from '../report/subject.js';
 import { isTraceDat, readTraceDat } from '../trace/files/trace-dat-read.js';
+import { directoryTree } from '../trace/formats/node/directory-tree.js';
+import { tarTree } from '../trace/formats/tar-tree.js';
+import { readTracefs } from '../trace/formats/tracefs-directory.js';
 import { readVmlinuz } from '../trace/formats/vmlinuz.js';
 import { openKernelTrace } from '../trace/kernel-trace.js';
 import type { Trace } from '../trace/model.js';
@@ -37,12 +40,19 @@ function openAny(path: string, options: TraceCommandOptions): OpenTrace {
   return { trace: traceOf(subject, options.persistent ?? false), damage };
 }
 
-/** A file that is a trace by itself; undefined for others, and for what cannot be opened: that is told as for any dump. */
+/**
+ * What is a trace by itself: a file, or a copy of tracefs in a directory or an archive. Undefined for others, and for what
+ * cannot be opened: that is told as for any dump.
+ */
 function openTraceFile(path: string): Trace | undefined {
-  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return undefined;
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat?.isDirectory() === true) return readTracefs(directoryTree(path));
+  if (stat?.isFile() !== true) return undefined;
   const source = FileSource.open(path);
   if (isTraceDat(source)) return readTraceDat(source);
   if (isPersistentBuffer(source)) return openPersistentTrace(source);
+  const archive = tarTree(source);
+  if (archive !== undefined) return readTracefs(archive);
   source.close();
   return undefined;
 }
@@ -88,17 +98,6 @@ function openImage(path: string): NamedKernel | undefined {
     source.close();
     return undefined;
   }
-  const { formats, release, namesAt } = readVmlinuz(source);
   // As it is linked: what ran elsewhere tells where.
-  const names = namesAt(0n);
-  return {
-    formats,
-    release,
-    names,
-    kaslrOffset: 0n,
-    symbolAddress: (name) => {
-      for (const symbol of names.symbols()) if (symbol.name === name) return symbol.address;
-      return undefined;
-    },
-  };
+  return readVmlinuz(source);
 }
