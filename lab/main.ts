@@ -158,7 +158,7 @@ function streamsLine(streams: Streams): string {
 }
 
 function traceLine(trace: TraceScene): string {
-  const words = [`kernel ${trace.kernel}`, `QEMU ${trace.qemu}`, `${trace.megabytes} MiB`, 'traces'];
+  const words = [`kernel ${trace.kernel}`, `QEMU ${trace.qemu}`, `${trace.megabytes} MiB`, `tracing ${trace.ending}`];
   return `${trace.name.padEnd(24)}${words.join(', ')}`;
 }
 

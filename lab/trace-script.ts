@@ -1,5 +1,6 @@
 /** What the guests of `lab/traces.ts` trace, and how they write it down, in busybox's sh. */
 
+import type { KernelName } from './kernels.js';
 import type { TraceScene } from './traces.js';
 
 export const PROGRAM_PATH = '/bin/exhume-lab-trace';
@@ -13,6 +14,11 @@ export const DISK_BYTES = 128 << 20;
 /** The console's words: the trace was written down and the guest can be dumped; all of it is done. */
 export const WRITTEN = '@@ written';
 export const DONE = '@@ done';
+
+/** The instance in memory that survives a reset, where that is, and how much. */
+const KEPT = 'boot_map';
+export const KEPT_ADDRESS = 0x8000000;
+export const KEPT_BYTES = 4 << 20;
 
 /** A file of the instance's directory, and what is written to it. */
 type Setting = readonly [file: string, value: string];
@@ -38,14 +44,16 @@ const SOME = events('sched/sched_switch', 'syscalls/sys_enter_openat', 'syscalls
 /** The buffer whose text is kept with each of `READ_OPTIONS`, as `with/OPTION`. */
 const OPTIONS = 'read-again';
 const READ_OPTIONS: readonly (readonly [name: string, value: number])[] = [
-  ...['sym-offset', 'sym-addr', 'raw', 'hex', 'bin', 'verbose'].map((name) => [name, 1] as const),
-  ...['print-parent', 'context-info', 'annotate', 'irq-info', 'hash-ptr'].map((name) => [name, 0] as const),
+  ...['sym-offset', 'sym-addr', 'verbose'].map((name) => [name, 1] as const),
+  ...['print-parent', 'context-info', 'annotate', 'irq-info'].map((name) => [name, 0] as const),
 ];
+/** 6.1 loses whole lines with it. */
+const NEW_READ_OPTIONS: typeof READ_OPTIONS = [...READ_OPTIONS, ['hash-ptr', 0]];
 
 /** All that 6.1 has: an instance is 11,000 files there, and takes a second and 10 MiB. */
 const OLD_BUFFERS = [
   ...['', 'small', 'function', 'stacks', 'user-stacks', 'snapshot', 'consumed', 'synthetic', 'clock-mono'],
-  ...['clock-x86-tsc', 'option-raw', OPTIONS, 'everything'],
+  ...['clock-x86-tsc', 'option-verbose', OPTIONS, 'everything'],
 ];
 
 const CLOCKS = ['global', 'counter', 'uptime', 'perf', 'mono', 'mono_raw', 'boot', 'tai', 'x86-tsc'] as const;
@@ -120,7 +128,6 @@ const BUFFERS: readonly Buffer[] = [
     (clock): Buffer => ({ name: `clock-${clock}`, kilobytes: 16, settings: [['trace_clock', clock], ...SOME] }),
   ),
   { name: 'option-verbose', kilobytes: 32, settings: [option('verbose'), ...SOME] },
-  { name: 'option-raw', kilobytes: 32, settings: [option('raw'), ...SOME] },
   {
     name: OPTIONS,
     kilobytes: 64,
@@ -183,11 +190,9 @@ const TRUTH =
   'saved_tgids printk_formats eval_map kprobe_events uprobe_events dynamic_events synthetic_events tracing_on ' +
   'timestamp_mode set_ftrace_filter last_boot_info';
 
-const WRITE_DOWN = `
+const writeDown = (more: string): string => `
 ${PROGRAM_PATH} copy $T /truth ${TRUTH}
-for cpu in 0 1; do cat $T/instances/small/per_cpu/cpu$cpu/trace > /truth/instances/small/per_cpu/cpu$cpu/trace; done
-mkdir /truth/instances/${OPTIONS}/with
-${READ_OPTIONS.map(readWith).join('\n')}
+${more}
 ${PROGRAM_PATH} copy $T/events /truth/events format header_page header_event
 for name in kallsyms modules cmdline version uptime; do cat /proc/$name > /truth/$name; done
 uname -r > /truth/release
@@ -196,11 +201,91 @@ tar -cf /dev/vda -C /truth . || echo "@@ failed: tar"
 sync
 `;
 
+/** The text of each CPU of one buffer, and that of another with other options. */
+const readMore = (options: typeof READ_OPTIONS): string => `
+for cpu in 0 1; do cat $T/instances/small/per_cpu/cpu$cpu/trace > /truth/instances/small/per_cpu/cpu$cpu/trace; done
+mkdir /truth/instances/${OPTIONS}/with
+${options.map(readWith).join('\n')}
+`;
+
 const WAIT_TO_GO = `
 until [ "$(dd iflag=direct if=/dev/vda bs=4096 skip=${GO_OFFSET / 4096} count=1 2> /dev/null | head -c ${GO.length})" = ${GO} ]; do sleep 0.1; done
 `;
 
-export function traceScript({ kernel }: TraceScene): string {
+export function traceScript(scene: TraceScene): string {
+  switch (scene.ending) {
+    case 'off':
+      return offScript(scene.kernel);
+    case 'on':
+      return ON_SCRIPT;
+    case 'boots':
+      return bootsScript(scene);
+  }
+}
+
+/** What is on the command line besides. */
+export function traceCommandLine({ ending }: TraceScene): readonly string[] {
+  switch (ending) {
+    case 'off':
+      return [];
+    case 'on':
+      return ['ftrace_dump_on_oops'];
+    case 'boots': {
+      const address = `0x${KEPT_ADDRESS.toString(16)}`;
+      const size = `${KEPT_BYTES >> 20}M`;
+      return [`memmap=${size}$${address}`, `trace_instance=${KEPT}^traceoff@${address}:${size}`];
+    }
+  }
+}
+
+/** The console shows the top level buffer as it takes its events out; what the twin has is still there. */
+const ON_SCRIPT = `
+${BEGINNING}
+mkdir $T/instances/twin
+for at in $T $T/instances/twin; do
+echo 0 > $at/tracing_on
+for events in sched irq timer syscalls; do put $at/events/$events/enable 1; done
+done
+put $T/buffer_size_kb 24
+put $T/instances/twin/buffer_size_kb 64
+every 1
+${PROGRAM_PATH} work $T/trace_marker $T/trace_marker_raw
+echo c > /proc/sysrq-trigger
+`;
+
+/** The first boot traces and panics, the second writes down what is left of it, and enables nothing before. */
+function bootsScript({ kernel }: TraceScene): string {
+  const module = kernel === '7.2';
+  const insert = module ? `insmod ${MODULE_PATH} || echo "@@ failed: insmod"` : '';
+  const marker = (at: string): string => `${at}/trace_marker ${at}/trace_marker_raw`;
+  const at = `$T/instances/${KEPT}`;
+  const systems = ['sched', 'irq', 'syscalls', 'signal', ...(module ? ['exhume_lab'] : [])];
+  return `
+${BEGINNING}
+${insert}
+if [ "$(dd if=/dev/vda bs=4096 skip=${GO_OFFSET / 4096} count=1 2> /dev/null | head -c 5)" != first ]; then
+echo first | dd of=/dev/vda bs=4096 seek=${GO_OFFSET / 4096} conv=notrunc 2> /dev/null
+mkdir -p /first
+${PROGRAM_PATH} copy $T /first saved_cmdlines printk_formats
+${PROGRAM_PATH} copy $T/events /first/events format header_page header_event
+cat /proc/kallsyms > /first/kallsyms
+cat /proc/modules > /first/modules
+tar -cf /dev/vdb -C /first . || echo "@@ failed: tar"
+sync
+${systems.map((system) => `put ${at}/events/${system}/enable 1`).join('\n')}
+echo 1 > ${at}/tracing_on
+${module ? 'echo 1 > /sys/module/exhume_lab_trace/parameters/go' : ''}
+${PROGRAM_PATH} work ${marker(at)}
+echo c > /proc/sysrq-trigger
+sleep 1000
+fi
+${writeDown('')}
+echo "${WRITTEN}"
+while :; do sleep 1000; done
+`;
+}
+
+function offScript(kernel: KernelName): string {
   const buffers = BUFFERS.filter(({ name }) => kernel === '7.2' || OLD_BUFFERS.includes(name));
   const dynamic = [...DYNAMIC, ...(kernel === '7.2' ? DYNAMIC_7 : [])];
   const late = buffers.filter((buffer) => buffer.late).map(path);
@@ -217,7 +302,7 @@ echo 1 > /sys/module/exhume_lab_trace/parameters/go
 ${PROGRAM_PATH} work $T/trace_marker $T/trace_marker_raw
 echo 1 > $T/instances/snapshot/snapshot
 head -n 40 $T/instances/consumed/trace_pipe > /truth/consumed
-${PROGRAM_PATH} work $T/instances/stacks/trace_marker $T/instances/option-raw/trace_marker_raw
+${PROGRAM_PATH} work $T/instances/stacks/trace_marker $T/instances/stacks/trace_marker_raw
 echo 1 > /sys/module/exhume_lab_trace/parameters/go
 ${DISK_WORK}
 ${late.map((one) => `echo 1 > ${one}/tracing_on`).join('\n')}
@@ -225,7 +310,7 @@ ${PROGRAM_PATH} work $T/instances/everything/trace_marker $T/instances/everythin
 echo 1 > /sys/module/exhume_lab_trace/parameters/go
 every 0
 for set in $T/set_event $T/instances/*/set_event; do echo > $set; done
-${WRITE_DOWN}
+${writeDown(readMore(kernel === '7.2' ? NEW_READ_OPTIONS : READ_OPTIONS))}
 echo "${WRITTEN}"
 ${WAIT_TO_GO}
 ${PROGRAM_PATH} copy $T /raw trace_pipe_raw snapshot_raw

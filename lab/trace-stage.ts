@@ -8,10 +8,23 @@ import { traceDigest, traceModule, traceProgram } from './guest.js';
 import { buildInitramfs } from './initramfs.js';
 import { kernel } from './kernels.js';
 import { remake } from './making.js';
+import { PANICKED } from './markers.js';
 import { disk, Guest, serialArguments } from './qemu.js';
 import { run, say } from './shell.js';
-import { DISK_BYTES, DONE, GO, GO_OFFSET, MODULE_PATH, PROGRAM_PATH, traceScript, WRITTEN } from './trace-script.js';
-import type { TraceScene } from './traces.js';
+import {
+  DISK_BYTES,
+  DONE,
+  GO,
+  GO_OFFSET,
+  KEPT_ADDRESS,
+  KEPT_BYTES,
+  MODULE_PATH,
+  PROGRAM_PATH,
+  traceCommandLine,
+  traceScript,
+  WRITTEN,
+} from './trace-script.js';
+import type { TraceEnding, TraceScene } from './traces.js';
 
 const SECONDS = 300;
 
@@ -20,7 +33,8 @@ const EDITION = 1;
 
 /** Makes the scene unless it was made from the same definition before. Returns whether it did anything. */
 export function makeTrace(scene: TraceScene, force: boolean): Promise<boolean> {
-  const parts = { edition: EDITION, ...scene, sources: traceDigest(), script: traceScript(scene) };
+  const script = [traceScript(scene), ...traceCommandLine(scene)];
+  const parts = { edition: EDITION, ...scene, sources: traceDigest(), script };
   return remake(scene.name, parts, force, (making) => attempt(scene, making));
 }
 
@@ -32,19 +46,50 @@ async function attempt(scene: TraceScene, directory: string): Promise<void> {
   const serialLog = join(directory, 'serial.log');
   const guest = new Guest(prepare(scene, scratch, directory, serialLog), serialLog);
   try {
-    await guest.waitFor(WRITTEN, SECONDS);
-    await dump(guest, directory, 'dump.elf');
-    unpack(join(scratch, 'truth.disk'), join(directory, 'truth'));
-    tellToGo(join(scratch, 'truth.disk'));
-    await guest.execute('cont');
-    await guest.waitFor(DONE, SECONDS);
-    unpack(join(scratch, 'raw.disk'), join(directory, 'raw'));
+    await ENDINGS[scene.ending]({ guest, directory, scratch });
   } finally {
     await guest.quit();
     rmSync(scratch, { recursive: true });
   }
   say(`${scene.name}: ${((Date.now() - start) / 1000).toFixed(1)} s`);
 }
+
+interface Running {
+  readonly guest: Guest;
+  readonly directory: string;
+  readonly scratch: string;
+}
+
+/** What the host does with the guest. */
+const ENDINGS: Readonly<Record<TraceEnding, (running: Running) => Promise<void>>> = {
+  off: async ({ guest, directory, scratch }) => {
+    const first = join(scratch, 'first.disk');
+    await guest.waitFor(WRITTEN, SECONDS);
+    await dump(guest, directory, 'dump.elf');
+    unpack(first, join(directory, 'truth'));
+    tellToGo(first);
+    await guest.execute('cont');
+    await guest.waitFor(DONE, SECONDS);
+    unpack(join(scratch, 'second.disk'), join(directory, 'raw'));
+  },
+  on: async ({ guest, directory }) => {
+    await guest.waitFor(PANICKED, SECONDS);
+    await dump(guest, directory, 'dump.elf');
+  },
+  boots: async ({ guest, directory, scratch }) => {
+    await guest.waitFor(PANICKED, SECONDS);
+    await dump(guest, directory, 'dump.elf');
+    const region = join(directory, 'region.bin');
+    await guest.execute('pmemsave', { val: KEPT_ADDRESS, size: KEPT_BYTES, filename: region });
+    chmodSync(region, 0o644);
+    unpack(join(scratch, 'second.disk'), join(directory, 'first'));
+    await guest.execute('system_reset');
+    await guest.execute('cont');
+    await guest.waitFor(WRITTEN, SECONDS);
+    await dump(guest, directory, 'next.elf');
+    unpack(join(scratch, 'first.disk'), join(directory, 'truth'));
+  },
+};
 
 function prepare(scene: TraceScene, scratch: string, directory: string, serialLog: string): Command {
   const own = kernel(scene.kernel);
@@ -55,17 +100,19 @@ function prepare(scene: TraceScene, scratch: string, directory: string, serialLo
     script: traceScript(scene),
     files: new Map([
       [PROGRAM_PATH, traceProgram()],
-      [MODULE_PATH, traceModule(scene.kernel)],
+      ...(scene.kernel === '6.12' ? [] : [[MODULE_PATH, traceModule(scene.kernel)] as const]),
     ]),
   });
   writeFileSync(initrd, image);
   const args = [
-    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+    ...['-nodefaults', '-no-user-config', '-display', 'none'],
+    ...(scene.ending === 'boots' ? [] : ['-no-reboot']),
     ...['-machine', 'pc', '-accel', 'tcg,thread=multi', '-cpu', `qemu64${scene.random ? ',+rdrand' : ''}`],
     ...['-smp', `${scene.cpus}`, '-m', `${scene.megabytes}`, '-device', 'vmcoreinfo'],
     ...['-qmp', 'stdio', ...serialArguments(serialLog), '-serial', 'chardev:serial'],
-    ...['-kernel', own.image, '-initrd', initrd, '-append', 'console=ttyS0 ignore_loglevel panic=0'],
-    ...['truth', 'raw'].flatMap((name) => disk(join(scratch, `${name}.disk`), DISK_BYTES)),
+    ...['-kernel', own.image, '-initrd', initrd],
+    ...['-append', ['console=ttyS0', 'ignore_loglevel', 'panic=0', ...traceCommandLine(scene)].join(' ')],
+    ...['first', 'second'].flatMap((name) => disk(join(scratch, `${name}.disk`), DISK_BYTES)),
     ...room(join(scratch, 'room.disk')),
   ];
   if (scene.qemu === '7.2') return { command: 'qemu-system-x86_64', args };
