@@ -6,7 +6,7 @@ import { callHelper, type Scope } from './helpers.js';
 import type { RecordFields } from './record-fields.js';
 import type { Expression, Statement, TypeName } from './syntax.js';
 import { sizeOfCType, typeNamed } from './types.js';
-import { Unfollowable } from './unfollowable.js';
+import { TooLong, Unfollowable } from './unfollowable.js';
 import {
   asInteger,
   CHAR,
@@ -30,10 +30,14 @@ import type { IntType } from './wide.js';
 
 type Place = Extract<Value, { kind: 'place' }>;
 
+/** How many choices a record's text may take: the longest format of a kernel has some hundred. */
+const MOST_WORK = 1 << 16;
+
 /** Turns expressions of C into closures over the record. Throws Unfollowable. */
 export class Expressions implements Scope {
   private readonly locals = new Map<string, Value>();
   private readonly string: (address: Wide) => string;
+  private work = 0;
 
   constructor(
     readonly context: PrintContext,
@@ -73,6 +77,22 @@ export class Expressions implements Scope {
       case 'list':
         throw new Unfollowable('a list stands where a value is due');
     }
+  }
+
+  /** Begins with another record: what one may cost is bounded. */
+  begin(): void {
+    this.work = 0;
+  }
+
+  /**
+   * Counts how often something is evaluated that may be evaluated more than once: nested in each other, such expressions
+   * would take for ever.
+   */
+  private counted<T>(get: (record: EventRecord) => T): (record: EventRecord) => T {
+    return (record) => {
+      if (++this.work > MOST_WORK) throw new TooLong('it takes too long');
+      return get(record);
+    };
   }
 
   type(name: TypeName): CType {
@@ -264,7 +284,7 @@ export class Expressions implements Scope {
       if (asked.constant === 0) return this.value(no);
       return yes === undefined ? asked : this.value(yes);
     }
-    const is = truth(asked);
+    const is = this.counted(truth(asked));
     const one = yes === undefined ? asked : this.value(yes);
     const other = this.value(no);
     if (isInteger(one) && isInteger(other)) {
@@ -348,7 +368,10 @@ export class Expressions implements Scope {
     if (type.kind !== 'int') {
       if (initial === undefined) throw new Unfollowable(`${name} has no value`);
       this.cells.delete(name);
-      this.locals.set(name, auto ? initial : this.cast(initial, type));
+      this.locals.set(
+        name,
+        mapped(auto ? initial : this.cast(initial, type), (get) => this.counted(get)),
+      );
       return [];
     }
     const cell: { readonly type: IntType; value: Wide } = { type, value: 0 };
@@ -392,23 +415,27 @@ function either(is: (record: EventRecord) => boolean, one: Place, other: Place):
 /** A value that has steps before it. */
 function after(steps: readonly ((record: EventRecord) => unknown)[], value: Value): Value {
   if (steps.length === 0) return value;
-  const behind =
-    <T>(get: (record: EventRecord) => T) =>
-    (record: EventRecord): T => {
-      for (const step of steps) step(record);
-      return get(record);
-    };
+  return mapped(value, (get) => (record) => {
+    for (const step of steps) step(record);
+    return get(record);
+  });
+}
+
+type Wrap = <T>(get: (record: EventRecord) => T) => (record: EventRecord) => T;
+
+/** A value that is had in another way. */
+function mapped(value: Value, wrap: Wrap): Value {
   switch (value.kind) {
     case 'narrow':
-      return { kind: 'narrow', type: value.type, get: behind(value.get) };
+      return { kind: 'narrow', type: value.type, get: wrap(value.get) };
     case 'wide':
-      return { kind: 'wide', type: value.type, get: behind(value.get) };
+      return { kind: 'wide', type: value.type, get: wrap(value.get) };
     case 'pointer':
-      return { kind: 'pointer', to: value.to, get: behind(value.get) };
+      return { kind: 'pointer', to: value.to, get: wrap(value.get) };
     case 'text':
-      return { kind: 'text', get: behind(value.get) };
+      return { kind: 'text', get: wrap(value.get) };
     case 'place':
-      return { ...value, at: behind(value.at) };
+      return { ...value, at: wrap(value.at) };
     default:
       return value;
   }

@@ -224,31 +224,23 @@ function hex(args: readonly Expression[], scope: Scope, separator: string): Valu
 /** `trace_print_hex_dump_seq()`: prefix, its kind, bytes in a row and in a group, the bytes, how many, with text? */
 function hexDump(args: readonly Expression[], scope: Scope): Value {
   const { littleEndian } = scope.context;
-  const prefix = scope.text(scope.value(argument(args, 0)));
-  const [kind, row, group, , , ascii] = [1, 2, 3, 4, 5, 6].map((at) =>
-    at === 4 || at === 5 ? () => 0 : asNumber(scope.value(argument(args, at))),
-  );
+  const prefix = scope.value(argument(args, 0));
+  if (prefix.kind !== 'text' || prefix.constant === undefined) throw new Unfollowable('a prefix is not constant');
+  const [kind, row, group, ascii] = [1, 2, 3, 6].map((at) => constantOf(scope.value(argument(args, at))));
+  if (kind === DUMP_PREFIX_ADDRESS) {
+    throw new Unfollowable('it prints where its record lay, which is not known any more');
+  }
   const bytes = bytesOf(scope.value(argument(args, 4)), scope.value(argument(args, 5)));
+  const rowSize = row === 32 ? 32 : 16;
   return {
     kind: 'text',
     get: (record) => {
       const found = bytes(record);
-      const rowSize = row?.(record) === 32 ? 32 : 16;
       let lines = '\n';
       for (let at = 0; at < found.length; at += rowSize) {
-        const line = hexDumpLine(
-          found.subarray(at, at + rowSize),
-          rowSize,
-          group?.(record) ?? 1,
-          ascii?.(record) !== 0,
-          littleEndian,
-        );
-        lines += prefix(record);
-        if (kind?.(record) === DUMP_PREFIX_ADDRESS) {
-          throw new Unfollowable('it prints where its record lay, which is not known any more');
-        }
-        if (kind?.(record) === DUMP_PREFIX_OFFSET) lines += `${at.toString(16).padStart(8, '0')}: `;
-        lines += `${line}\n`;
+        const offset = kind === DUMP_PREFIX_OFFSET ? `${at.toString(16).padStart(8, '0')}: ` : '';
+        const part = found.subarray(at, at + rowSize);
+        lines += `${prefix.constant}${offset}${hexDumpLine(part, rowSize, group ?? 1, ascii !== 0, littleEndian)}\n`;
       }
       return lines;
     },
@@ -293,8 +285,7 @@ function dynamicArray(args: readonly Expression[], scope: Scope): Value {
 }
 
 function constantOf(value: Value): number {
-  if (!isInteger(value) || value.constant === undefined)
-    throw new Unfollowable('the size of an element is not constant');
+  if (!isInteger(value) || value.constant === undefined) throw new Unfollowable('a size is not constant');
   return Number(value.constant);
 }
 

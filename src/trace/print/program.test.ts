@@ -269,6 +269,23 @@ test('what cannot be followed is shown field by field, with the reason', () => {
   }
 });
 
+test('formats that would take for ever are given up', () => {
+  let nested = 'REC->op';
+  for (let depth = 0; depth < 60; depth++) nested = `(${nested} ?: 0)`;
+  let pointers = '';
+  for (let depth = 0; depth < 60; depth++) pointers += `char *p${depth + 1} = p${depth} + (p${depth} - p${depth}); `;
+  for (const format of [`"%d", ${nested}`, `"%s", ({ char *p0 = REC->name; ${pointers} p60; })`]) {
+    const made = madeRecord(format, [
+      ['int op', 1],
+      ['char name[4]', 'abc'],
+    ]);
+    const program = compilePrint(made.format, madeContext());
+    assert.equal(program.fallback, undefined);
+    assert.equal(program.print(made.record), ' op=1 name=abc');
+    assert.match(program.fallback ?? '', /too long/);
+  }
+});
+
 test('records that do not fit their format are shown field by field, and counted', () => {
   const made = madeRecord('"%d %d", REC->op, 10 / REC->op', [['int op', 0]]);
   const program = compilePrint(made.format, madeContext());

@@ -7,7 +7,7 @@ import { compilePieces, type Pieces } from './pieces.js';
 import { rawPrinter } from './raw.js';
 import { RecordFields } from './record-fields.js';
 import { parsePrintFormat } from './syntax.js';
-import { Unfollowable } from './unfollowable.js';
+import { TooLong, Unfollowable } from './unfollowable.js';
 
 export type { PrintContext } from './context.js';
 
@@ -31,7 +31,7 @@ export function compilePrint(format: EventFormat, context: PrintContext): PrintP
     const scope = new Expressions(context, fields);
     const values = args.map((argument) => () => scope.value(argument));
     const pieces = compilePieces(parseFormat(text, context.longSize), evaluated(values), scope);
-    return new Followed(format, raw, pieces, fields.needed);
+    return new Followed(format, raw, pieces, fields.needed, () => scope.begin());
   } catch (error) {
     if (!(error instanceof Unfollowable)) throw error;
     return { format, fallback: error.message, failures: 0, print: raw };
@@ -42,8 +42,11 @@ function* evaluated<T>(values: readonly (() => T)[]): Generator<T> {
   for (const value of values) yield value();
 }
 
+/** The kernel keeps up to 8 KiB of text for an event (`TRACE_SEQ_SIZE`), and nothing of more. */
+const LONGEST = 1 << 16;
+
 class Followed implements PrintProgram {
-  readonly fallback = undefined;
+  fallback: string | undefined;
   failures = 0;
   private readonly first: string;
   private readonly rest: readonly string[];
@@ -53,21 +56,26 @@ class Followed implements PrintProgram {
     private readonly raw: (record: EventRecord) => string,
     private readonly pieces: Pieces,
     private readonly needed: number,
+    private readonly begin: () => void,
   ) {
     this.first = pieces.texts[0] ?? '';
     this.rest = pieces.texts.slice(1);
   }
 
   print(record: EventRecord): string {
+    if (this.fallback !== undefined) return this.raw(record);
     if (record.length < this.needed) return this.failed(record);
     const { conversions } = this.pieces;
     const { rest } = this;
     try {
+      this.begin();
       let text = this.first;
       for (let at = 0; at < conversions.length; at++) text += (conversions[at] as Piece)(record) + rest[at];
-      return text;
+      return text.length > LONGEST ? this.failed(record) : text;
     } catch (error) {
       if (!(error instanceof Unfollowable)) throw error;
+      // It would take as long for every event.
+      if (error instanceof TooLong) this.fallback = error.message;
       return this.failed(record);
     }
   }

@@ -1,6 +1,9 @@
 import type { EventFormat } from '../model.js';
 import { type EventRecord, type FieldReader, fieldReader, type Wide } from './fields.js';
 
+/** Fields of a hostile format may all be of the same bytes. */
+const LONGEST = 1 << 16;
+
 /**
  * The fields of an event as they are, for events whose print format cannot be followed: ` name=value` for each,
  * as `trace-cmd report -R` puts them (`tep_print_field_content()` of libtraceevent).
@@ -11,7 +14,14 @@ export function rawPrinter(
   longSize: 4 | 8,
 ): (record: EventRecord) => string {
   const readers = format.fields.map((field) => fieldReader(field, littleEndian, longSize));
-  return (record) => readers.map((reader) => ` ${reader.field.name}=${rawValue(reader, record)}`).join('');
+  return (record) => {
+    let text = '';
+    for (const reader of readers) {
+      if (text.length > LONGEST) return `${text} ...`;
+      text += ` ${reader.field.name}=${rawValue(reader, record)}`;
+    }
+    return text;
+  };
 }
 
 function rawValue(reader: FieldReader, record: EventRecord): string {
