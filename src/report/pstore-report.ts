@@ -59,6 +59,7 @@ export function buildPstoreReport(
     signature,
     stacks: NO_MEMORY,
     blocked: NO_MEMORY,
+    trace: NO_MEMORY,
     tasks: NO_MEMORY,
     memory: NO_MEMORY,
     modules: NO_MEMORY,

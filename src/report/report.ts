@@ -12,6 +12,7 @@ import { guestLine, guestsAtHand } from './guests.js';
 import { hangOf } from './hang.js';
 import { headlineOf } from './headline.js';
 import { Inside } from './inside.js';
+import { lastMomentsReport } from './last-moments.js';
 import { logOf, logTail } from './log.js';
 import { logRecords } from './log-records.js';
 import { machineReport } from './machine.js';
@@ -94,7 +95,10 @@ function signatureOfKernel(kernel: Kernel, log: KernelLog | Absence): SignatureD
   return signatureReport({ ...found, hang }, isAbsence(log) ? log : undefined);
 }
 
-type InsideSections = Pick<Report, 'cause' | 'signature' | 'stacks' | 'blocked' | 'tasks' | 'memory' | 'modules'>;
+type InsideSections = Pick<
+  Report,
+  'cause' | 'signature' | 'stacks' | 'blocked' | 'tasks' | 'memory' | 'modules' | 'trace'
+>;
 
 function insideSections(
   subject: Subject,
@@ -104,7 +108,16 @@ function insideSections(
 ): InsideSections {
   if (inside === undefined) {
     const none = subject.kernel as Absence;
-    return { cause: none, signature: none, stacks: none, blocked: none, tasks: none, memory: none, modules: none };
+    return {
+      cause: none,
+      signature: none,
+      stacks: none,
+      blocked: none,
+      tasks: none,
+      memory: none,
+      modules: none,
+      trace: none,
+    };
   }
   const log = crash?.text;
   const stacks = cpuStacks(inside, died);
@@ -131,6 +144,7 @@ function insideSections(
     tasks: tasksReport(inside),
     memory,
     modules: modulesReport(inside, modulesOn(stack, log)),
+    trace: lastMomentsReport(inside, crash?.report.pid ?? null),
   };
 }
 

@@ -4,12 +4,12 @@ import type { KernelView } from '../kernel/kernel-view.js';
 import { readModuleDetails } from '../kernel/module-details.js';
 import { readKernelFormats } from './formats/kernel-formats.js';
 import { readKernelNames } from './formats/kernel-names.js';
-import type { Trace, TraceFormats, TraceNames } from './model.js';
+import type { Trace, TraceClocks, TraceFormats, TraceNames } from './model.js';
 import type { NamedKernel } from './open.js';
 import { type KernelBuffer, readKernelBuffers } from './ring/kernel-buffers.js';
 import { readTraceClocks } from './ring/trace-clocks.js';
 
-/** The trace that a kernel was keeping. Its buffers are read at once, what its events are called when that is asked for. */
+/** The trace that a kernel was keeping. Its buffers are read at once, all else when it is asked for. */
 export interface KernelTrace extends Trace, NamedKernel {
   readonly buffers: readonly KernelBuffer[];
 }
@@ -19,6 +19,7 @@ export function openKernelTrace(view: KernelView): KernelTrace {
   const damage: Damage[] = [];
   let formats: TraceFormats | undefined;
   let names: TraceNames | undefined;
+  let clocks: { readonly read: TraceClocks | undefined } | undefined;
   let modules: ReadonlyMap<string, bigint> | undefined;
   return {
     source: 'ring buffers in the kernel’s memory',
@@ -35,7 +36,10 @@ export function openKernelTrace(view: KernelView): KernelTrace {
       return names;
     },
     buffers: readKernelBuffers(view, damage),
-    clocks: readTraceClocks(view),
+    get clocks() {
+      clocks ??= { read: readTraceClocks(view) };
+      return clocks.read;
+    },
     damage,
     symbolAddress: (name) => view.kernel.symbols.address(name),
     kaslrOffset: view.kernel.kaslrOffset,

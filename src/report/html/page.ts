@@ -10,7 +10,7 @@ import { type Content, escaped, html, type Markup } from './markup.js';
 import { SCRIPT } from './script.js';
 import { absentMarkup, blockedMarkup, cpuStackMarkup, stackMarkup } from './stacks.js';
 import { STYLE } from './style.js';
-import { cpuMarkup, modulesTable, tasksTable } from './tables.js';
+import { cpuMarkup, eventsTable, modulesTable, tasksTable } from './tables.js';
 
 /** A section of the page, and its entry in the list of sections. */
 interface Part {
@@ -67,6 +67,7 @@ function* partsOf(report: Report): Generator<Part> {
   yield* damagePart(report);
   yield* causePart(report);
   yield* stackParts(report);
+  yield* traceParts(report);
   yield factsPart(report);
   yield* eventsPart(report);
   yield* listPart('tasks', 'Tasks', report.tasks, ({ list, total }) =>
@@ -175,6 +176,24 @@ function* stackParts({ stacks, blocked }: Report): Generator<Part> {
       blocked.groups.map(blockedMarkup),
       blocked.further === 0 ? '' : html`<p class="absent">${blocked.further} more whose stacks were not looked at</p>`,
     ],
+  };
+}
+
+function* traceParts({ trace }: Report): Generator<Part> {
+  if (trace === null || isAbsence(trace)) return;
+  const { buffer, entries, last, task } = trace;
+  yield {
+    id: 'trace',
+    title: 'Trace',
+    aside: `the last events of each CPU, of ${entries}${buffer === 'top' ? '' : ` in ${buffer}`}`,
+    body: eventsTable(last),
+  };
+  if (task === null || task.events.length === 0) return;
+  yield {
+    id: 'trace-task',
+    title: 'Trace of the task',
+    aside: `what task ${task.pid} did last`,
+    body: eventsTable(task.events),
   };
 }
 

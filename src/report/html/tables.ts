@@ -1,6 +1,7 @@
 import { isAbsence } from '../absence.js';
 import type { CpuReport } from '../schema/cpu.js';
 import type { ModuleRow, TaskRow } from '../schema/diagnosis.js';
+import type { LastEventReport } from '../schema/last-moments.js';
 import { cpuPlace } from '../text/cpu.js';
 import { digits16, humanBytes, humanDuration } from '../text/page.js';
 import { type Content, html, type Markup } from './markup.js';
@@ -30,6 +31,24 @@ function table<T>(rows: readonly T[], all: readonly Column<T>[], look: (row: T) 
   );
   return html`<div class="scroll" tabindex="0"><table class="sorts"><thead><tr>${head}</tr></thead><tbody>
 ${body}</tbody></table></div>`;
+}
+
+/** Events of the end of the trace. */
+export function eventsTable(events: readonly LastEventReport[]): Markup {
+  return table<LastEventReport>(
+    events,
+    [
+      {
+        title: 'Seconds before',
+        cell: ({ before, time }) => before?.toFixed(6) ?? time,
+        value: ({ before }) => before,
+      },
+      { title: 'CPU', cell: ({ cpu }) => cpu, value: ({ cpu }) => cpu },
+      { title: 'Task', cell: ({ comm, pid }) => `${comm} (${pid})` },
+      { title: 'Event', cell: ({ text }) => text },
+    ],
+    () => '',
+  );
 }
 
 export function tasksTable(tasks: readonly TaskRow[]): Markup {

@@ -21,6 +21,7 @@ import {
   TasksSchema,
 } from './diagnosis.js';
 import { GuestLineSchema } from './guests.js';
+import { LastMomentsSchema } from './last-moments.js';
 
 export const MachineSchema = Type.Object(
   {
@@ -130,6 +131,9 @@ export const ReportSchema = document('exhume-report/1', 'Everything that matters
   modules: section(
     Type.Array(ModuleRowSchema, { description: 'Those on the stack first, then those that taint, then by age' }),
   ),
+  trace: Type.Union([...section(LastMomentsSchema).anyOf, Type.Null()], {
+    description: 'The last moments of the trace (ftrace); null when the kernel traced nothing',
+  }),
   guests: Type.Array(GuestLineSchema, { description: 'The virtual machines that it ran' }),
   cpus: section(Type.Array(CpuSchema)),
   log: section(

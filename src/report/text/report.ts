@@ -3,6 +3,7 @@ import type { Absence } from '../schema/common.js';
 import type { CrashReport, Report } from '../schema/report.js';
 import { cpuBlock, cpuLine } from './cpu.js';
 import { blockedText, causeText, cpuStacksText, surroundingsPairs } from './diagnosis.js';
+import { lastMomentsText } from './last-moments.js';
 import { counted, humanBytes, humanDuration, Page, printable, type TextOptions, wrap } from './page.js';
 import { damageList, evidenceBrief, fileInWords, kernelList, processText } from './parts.js';
 import { shortened } from './stack.js';
@@ -19,6 +20,7 @@ export function* reportText(report: Report, options: TextOptions): Generator<str
   if (report.file.format !== 'pstore') {
     yield* cpuStacksText(page, report);
     yield* blockedText(page, report);
+    yield* lastMomentsText(page, report);
     yield* cpus(page, report);
   }
   yield* crashText(page, report);

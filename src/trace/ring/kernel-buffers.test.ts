@@ -1,47 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Damage } from '../../bytes/errors.js';
-import type { Struct } from '../../kernel/types/struct.js';
-import { type DamagedView, damagedView } from '../../testing/damaged-view.js';
+import { damagedView } from '../../testing/damaged-view.js';
+import { fill, ringOf } from '../../testing/kernel-rings.js';
 import { Random } from '../../testing/random.js';
 import { RecordWriter } from '../../testing/sub-buffers.js';
-import type { SubBuffer } from '../model.js';
 import { readEvents } from './events.js';
 import { type KernelBuffer, readKernelBuffers } from './kernel-buffers.js';
-
-interface Ring {
-  readonly ring: Struct;
-  readonly reader: Struct;
-  /** The pages of the ring, from its head on. */
-  readonly pages: readonly Struct[];
-}
-
-/** The first CPU's ring of the top level buffer of the sample, which holds nothing. */
-function ringOf({ view }: DamagedView): Ring {
-  const [top] = readKernelBuffers(view, []);
-  assert.ok(top);
-  const table = top.array.pointer('array_buffer.buffer->buffers');
-  const ring = view.struct('ring_buffer_per_cpu', view.memory.pointer(table));
-  const reader = ring.follow('reader_page');
-  const head = ring.follow('head_page');
-  assert.ok(reader && head);
-  const pages = [head];
-  for (let page = head.follow('list.next'); page !== undefined && pages.length < ring.int('nr_pages'); ) {
-    const next = view.struct('buffer_page', page.address & ~3n);
-    pages.push(next);
-    page = next.follow('list.next');
-  }
-  return { ring, reader, pages };
-}
-
-/** Writes a sub-buffer into a page as the kernel would. */
-function fill({ view, writeBytes, set }: DamagedView, page: Struct, { timestamp, data, consumed }: SubBuffer): void {
-  const at = page.pointer('page');
-  writeBytes(at, new Uint8Array(BigUint64Array.of(timestamp, BigInt(data.length)).buffer));
-  writeBytes(at + 16n, data);
-  set(page, 'read', consumed);
-  assert.equal(view.memory.u64(at), timestamp);
-}
 
 function page(time: bigint, ...types: readonly number[]): RecordWriter {
   const writer = new RecordWriter(time);

@@ -3,7 +3,7 @@ import { attempt, collect, collectEach } from '../../kernel/collect.js';
 import type { KernelView } from '../../kernel/kernel-view.js';
 import { listEntries } from '../../kernel/types/lists.js';
 import { Struct } from '../../kernel/types/struct.js';
-import type { TraceBuffer, TraceCpu } from '../model.js';
+import type { TraceBuffer } from '../model.js';
 import { relocation } from '../relocation.js';
 import { KernelRing } from './kernel-ring.js';
 import { readTracerState } from './tracer-state.js';
@@ -12,6 +12,7 @@ import { readTracerState } from './tracer-state.js';
 export interface KernelBuffer extends TraceBuffer {
   /** `struct trace_array`. */
   readonly array: Struct;
+  readonly cpus: readonly KernelRing[];
 }
 
 /** More instances than anybody makes. */
@@ -103,11 +104,11 @@ function relocationOf(array: Struct): TraceBuffer['relocate'] {
   return relocation(text, modules);
 }
 
-function readCpus(view: KernelView, ring: Struct, damage: Damage[]): TraceCpu[] {
+function readCpus(view: KernelView, ring: Struct, damage: Damage[]): KernelRing[] {
   const type = view.types.requireStruct('ring_buffer_per_cpu');
   const order = ring.has('subbuf_order') ? ring.int('subbuf_order') : 0;
   const table = ring.pointer('buffers');
-  const cpus: TraceCpu[] = [];
+  const cpus: KernelRing[] = [];
   for (let cpu = 0; cpu < view.cpuCount; cpu++) {
     attempt(damage, `trace of CPU ${cpu}`, () => {
       const address = view.memory.pointer(table + BigInt(cpu * 8));

@@ -34,10 +34,19 @@ export class KernelRing implements TraceCpu {
     return `trace of CPU ${this.cpu}`;
   }
 
-  *subBuffers(): Generator<SubBuffer> {
+  subBuffers(): Iterable<SubBuffer> {
+    return this.read(this.pages());
+  }
+
+  /** The last of them, oldest first; what is before isn't looked at. */
+  latest(count: number): Iterable<SubBuffer> {
+    return this.read(attempt(this.damage, this.part, () => this.lastPages(count)) ?? []);
+  }
+
+  private *read(pages: Iterable<Struct>): Generator<SubBuffer> {
     const into = new Uint8Array(this.size);
     let missed = false;
-    for (const page of this.pages()) {
+    for (const page of pages) {
       const sub = attempt(this.damage, this.part, () => this.readPage(page, into));
       if (sub === undefined) missed = true;
       else if (sub.data.length > 0) {
@@ -81,6 +90,27 @@ export class KernelRing implements TraceCpu {
         return this.after(here);
       });
     }
+  }
+
+  /** From the page that was committed last back to the head, and to the reader's page. */
+  private lastPages(count: number): Struct[] {
+    const { ring } = this;
+    const reader = ring.follow('reader_page');
+    const commit = ring.follow('commit_page');
+    if (reader === undefined || commit === undefined) return [];
+    if (reader.address === commit.address) return [reader];
+    const pages: Struct[] = [];
+    let page = commit;
+    while (pages.length < count) {
+      pages.unshift(page);
+      const before = containerOf(ring.memory, page.type, 'list', page.pointer('list.prev') & ~PAGE_FLAGS);
+      if ((before.pointer('list.next') & PAGE_FLAGS) !== 0n) {
+        if (pages.length < count) pages.unshift(reader);
+        break;
+      }
+      page = before;
+    }
+    return pages;
   }
 
   /** The page whose predecessor's link is marked. `head_page` may be older: a writer that pushes the head on leaves it. */
