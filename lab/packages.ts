@@ -21,6 +21,10 @@ const PACKAGES = [
   'make',
   'dkms',
   'time',
+  'bzip2',
+  'lz4',
+  'lzop',
+  'zstd',
 ];
 
 // biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholders are dpkg-query's
