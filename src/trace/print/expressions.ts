@@ -281,8 +281,9 @@ export class Expressions implements Scope {
   private conditional({ test, yes, no }: Extract<Expression, { kind: 'conditional' }>): Value {
     const asked = this.value(test);
     if (isInteger(asked) && asked.constant !== undefined) {
-      if (asked.constant === 0) return this.value(no);
-      return yes === undefined ? asked : this.value(yes);
+      const one = () => (yes === undefined ? asked : this.value(yes));
+      const other = () => this.value(no);
+      return asked.constant === 0 ? decided(other(), one) : decided(one(), other);
     }
     const is = this.counted(truth(asked));
     const one = yes === undefined ? asked : this.value(yes);
@@ -389,6 +390,18 @@ export class Expressions implements Scope {
         cell.value = get(record);
       },
     ];
+  }
+}
+
+/** What is never chosen counts for the type only, and need not be followed. */
+function decided(chosen: Value, never: () => Value): Value {
+  if (!isInteger(chosen)) return chosen;
+  try {
+    const other = never();
+    return isInteger(other) ? convert(chosen, common(chosen.type, other.type)) : chosen;
+  } catch (error) {
+    if (error instanceof Unfollowable) return chosen;
+    throw error;
   }
 }
 

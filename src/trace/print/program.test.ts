@@ -77,6 +77,10 @@ test('integers behave as those of C', () => {
     ['%d', '(5 & 6) | (1 ^ 8)', '13'],
     ['%d', '2 + 3 * 4 - 6 / 2 % 2', '13'],
     ['%d', '1 << 2 + 1', '8'],
+    ['%d', '(bool)256 + (bool)0', '1'],
+    ['%lld', '(long long)(1 ? -1 : 1u)', '4294967295'],
+    ['%lld', '(0 ? 1UL : 1) << 40', '1099511627776'],
+    ['%d', '1 ? 2 : not_known()', '2'],
   ] as const) {
     assert.equal(worth(conversion, expression), expected, expression);
   }
@@ -104,6 +108,7 @@ test('values of fields behave as those of C', () => {
     ['%d', 'REC->minus == -1UL', '1'],
     ['%lu', '(unsigned long)REC->small', '18446744073709551614'],
     ['%d', 'REC->ent.pid', '1234'],
+    ['%d', '(bool)REC->dev + (bool)REC->word', '2'],
     ['%d', 'REC->common_pid + 1', '1235'],
     ['%s', 'REC->byte & 0x80 ? "high" : "low"', 'high'],
     ['%c', "REC->small < 0 ? 'N' : 'P'", 'N'],
@@ -272,6 +277,9 @@ test('what cannot be followed is shown field by field, with the reason', () => {
 test('formats that would take for ever are given up', () => {
   let nested = 'REC->op';
   for (let depth = 0; depth < 60; depth++) nested = `(${nested} ?: 0)`;
+  let constant = '1';
+  for (let depth = 0; depth < 60; depth++) constant = `(${constant} ?: 0)`;
+  assert.equal(worth('%d', constant), '1');
   let pointers = '';
   for (let depth = 0; depth < 60; depth++) pointers += `char *p${depth + 1} = p${depth} + (p${depth} - p${depth}); `;
   for (const format of [`"%d", ${nested}`, `"%s", ({ char *p0 = REC->name; ${pointers} p60; })`]) {

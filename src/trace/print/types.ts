@@ -17,6 +17,7 @@ export function typeNamed(name: string, context: PrintContext): CType {
   if (/^(struct|union) /.test(plain)) {
     return { kind: 'struct', name: plain, size: context.names.type?.(plain)?.size };
   }
+  if (plain === 'bool' || plain === '_Bool') return { kind: 'int', size: 1, signed: false, boolean: true };
   const size = sizeOfType(plain, context.longSize);
   if (size !== undefined) return { kind: 'int', size, signed: !UNSIGNED.test(plain) };
   const known = context.names.type?.(plain);

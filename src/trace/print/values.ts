@@ -79,6 +79,11 @@ export function text(value: string): Value {
 
 /** An integer in another type of integer. */
 export function convert(value: Integer, type: IntType): Integer {
+  if (type.boolean === true && value.type.boolean !== true) {
+    if (value.constant !== undefined) return constant(value.constant === 0 ? 0 : 1, type);
+    const is = truth(value);
+    return { kind: 'narrow', type, get: (record) => (is(record) ? 1 : 0) };
+  }
   if (value.constant !== undefined) return constant(value.constant, type);
   const { size, signed } = type;
   if (value.kind === 'narrow') {

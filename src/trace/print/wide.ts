@@ -11,6 +11,8 @@ export interface IntType {
   /** In bytes: 1, 2, 4 or 8. */
   readonly size: number;
   readonly signed: boolean;
+  /** `bool`: what becomes one is 0 or 1. */
+  readonly boolean?: boolean;
 }
 
 const MOST = BigInt(Number.MAX_SAFE_INTEGER);

@@ -44,7 +44,7 @@ export function madeRecord(
     at = Math.ceil(at / align) * align;
     const offset = at;
     at += size;
-    made.push({ name, type: type + array, offset, size, signed: /^(int|long|short|s\d+|loff_t|pid_t)/.test(base) });
+    made.push({ name, type: type + array, offset, size, signed: /^(int|long|short|s\d+|loff_t|pid_t)/.test(type) });
     if (isDynamic) {
       const content = bytesOf(value);
       dynamic.push(() => {
