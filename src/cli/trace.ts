@@ -173,7 +173,11 @@ class TraceRun {
     const { format, raw } = this.options;
     if (format === 'json') return jsonLines(shown, buffer, stream, wanted);
     if (format === 'folded') return foldedStacks(shown, stream, wanted);
-    const text = new TraceText(shown, buffer, stream, { fields: raw === true || format === 'raw', wanted });
+    const text = new TraceText(shown, buffer, stream, {
+      fields: raw === true || format === 'raw',
+      earlierBoot: format === 'restarted',
+      wanted,
+    });
     return (function* () {
       yield text.header();
       yield* text.chunks();

@@ -5,7 +5,16 @@ import { cpuList } from './cpu-list.js';
 import { collect, optionsOf } from './shared.js';
 
 /** What `--format` may be. */
-export const TRACE_FORMATS = ['text', 'raw', 'json', 'folded', 'perfetto', 'trace.dat', 'trace.dat-v6'] as const;
+export const TRACE_FORMATS = [
+  'text',
+  'raw',
+  'restarted',
+  'json',
+  'folded',
+  'perfetto',
+  'trace.dat',
+  'trace.dat-v6',
+] as const;
 export type TraceFormat = (typeof TRACE_FORMATS)[number];
 
 export interface TraceCommandOptions extends SharedOptions {

@@ -82,10 +82,11 @@ function readBuffer(
   };
 }
 
-/** Does it still hold what an earlier boot wrote? */
+/** Does it still hold what an earlier boot wrote? Up to 6.14 that shows in how far the kernel moved since. */
 function lastBoot(view: KernelView, array: Struct): boolean {
   const flag = view.types.enumerator('TRACE_ARRAY_FL_LAST_BOOT');
-  return flag !== undefined && array.has('flags') && (array.big('flags') & flag) !== 0n;
+  if (flag === undefined) return array.has('text_delta') && array.big('text_delta') !== 0n;
+  return (array.big('flags') & flag) !== 0n;
 }
 
 /** How far the kernel and its modules moved since: `text_delta`, and since 6.15 a delta for each module of the scratch pad. */

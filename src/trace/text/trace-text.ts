@@ -13,6 +13,8 @@ import { systemCall } from './syscalls.js';
 export interface TraceTextOptions {
   /** Every field of an event in place of its own format, as the trace option `fields` does. */
   readonly fields?: boolean | undefined;
+  /** As a kernel shows what an earlier boot wrote: so all but its own kinds of events and system calls. */
+  readonly earlierBoot?: boolean | undefined;
   /** Which events are shown; all by default. */
   readonly wanted?: ((event: TraceEvent) => boolean) | undefined;
 }
@@ -141,7 +143,7 @@ export class TraceText {
     const { trace, context, settings } = this;
     const format = trace.formats.byId(type);
     if (format === undefined) return () => `Unknown type ${type}\n`;
-    if (settings.fields) return allFields(format, context);
+    if (settings.fields || (this.options.earlierBoot && !SAFE.has(format.system))) return allFields(format, context);
     const own =
       kernelKind(format, context) ??
       systemCall(format, context) ??
@@ -154,6 +156,8 @@ export class TraceText {
   }
 }
 
+/** Their print formats hold no pointers of the boot that wrote them. */
+const SAFE = new Set(['ftrace', 'syscalls']);
 const MESSAGES = new Set(['print', 'bprint', 'bputs']);
 
 function lostLine({ cpu, lost }: TraceEvent): string {
