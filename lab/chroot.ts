@@ -21,6 +21,7 @@ const PACKAGES = [
   'python3-pykdumpfile',
   'python3-drgn',
   'python3-snappy',
+  'trace-cmd',
 ];
 
 /** What modules for forky's kernels are built with. */

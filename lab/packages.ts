@@ -25,6 +25,7 @@ const PACKAGES = [
   'lz4',
   'lzop',
   'zstd',
+  'trace-cmd',
 ];
 
 // biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholders are dpkg-query's
