@@ -69,12 +69,27 @@ function toldByUs(trace: Trace, buffer: TraceBuffer): Told {
   return told;
 }
 
+function withoutHead(text: string): string {
+  return text.replaceAll(/^#.*\n/gm, '');
+}
+
 for (const { name: scene } of TRACES.filter(({ ending }) => ending === 'off')) {
   const trace = labTrace(scene);
   for (const instance of [undefined, 'stacks']) {
     const buffer = trace.buffers.find((one) => one.instance === instance && !one.snapshot);
     assert.ok(buffer);
     const expected = toldByUs(trace, buffer);
+    const lines = withoutHead(textOf(trace, buffer));
+    /** The file has the text of the buffer, told with the formats and names of the kernel. */
+    const sameAgain = (path: string): void => {
+      const again = readTraceDat(FileSource.open(path));
+      // A file's first buffer is its top level, unless its name was kept.
+      const only = again.buffers.find((one) => one.instance === instance) ?? again.buffers[0];
+      assert.ok(only);
+      assert.deepEqual([...again.damage, ...only.damage], []);
+      const named = { ...again, names: trace.names, formats: trace.formats, onlineCpus: trace.onlineCpus };
+      sameLines(withoutHead(textOf(named, { ...only, options: buffer.options, tracer: buffer.tracer })), lines, path);
+    };
     for (const version of [6, 7] as const) {
       const title = `${scene}, ${instance ?? 'top level'}, trace.dat version ${version}`;
       const path = join(directory, `${scene}.${instance}.${version}.dat`);
@@ -87,15 +102,7 @@ for (const { name: scene } of TRACES.filter(({ ending }) => ending === 'off')) {
           written,
           [...expected.values()].reduce((sum, { length }) => sum + length, 0),
         );
-        const again = readTraceDat(FileSource.open(path));
-        const [only] = again.buffers;
-        assert.ok(only);
-        assert.deepEqual(again.damage, []);
-        assert.deepEqual(only.damage, []);
-        const named = { ...again, names: trace.names, formats: trace.formats, onlineCpus: trace.onlineCpus };
-        const told = { ...only, options: buffer.options, tracer: buffer.tracer };
-        const withoutHead = (text: string): string => text.replaceAll(/^#.*\n/gm, '');
-        sameLines(withoutHead(textOf(named, told)), withoutHead(textOf(trace, buffer)), title);
+        sameAgain(path);
       });
 
       for (const debian of ['bookworm', 'forky'] as const) {
@@ -110,6 +117,13 @@ for (const { name: scene } of TRACES.filter(({ ending }) => ending === 'off')) {
           }
         });
       }
+
+      const other = version === 6 ? ['7', '--compression', 'zstd'] : ['6'];
+      test(`${title}: is read again when trace-cmd made version ${other.join(' ')} of it`, () => {
+        const converted = `${path}.converted`;
+        run('trace-cmd', ['convert', '-i', path, '-o', converted, '--file-version', ...other]);
+        sameAgain(converted);
+      });
     }
   }
 }
