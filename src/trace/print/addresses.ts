@@ -48,7 +48,7 @@ function isNoAddress(address: Wide, longSize: number): boolean {
 }
 
 /** `IS_ERR_VALUE()`: of the last 4095 addresses. */
-export function isError(address: Wide, longSize: number): boolean {
+function isError(address: Wide, longSize: number): boolean {
   return longSize === 8 ? address >= 0xffff_ffff_ffff_f001n : address >= 0xffff_f001;
 }
 

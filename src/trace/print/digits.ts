@@ -28,7 +28,7 @@ export function hexadecimal(value: Wide): string {
 }
 
 /** 32 bits in hexadecimal. */
-export function eightDigits(word: number): string {
+function eightDigits(word: number): string {
   return (
     (BYTES[word >>> 24] ?? '') +
     (BYTES[(word >>> 16) & 0xff] ?? '') +

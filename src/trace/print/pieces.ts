@@ -17,7 +17,8 @@ import { bytesPointedTo, errorPointer, formatPointed } from './pointed-bytes.js'
 import { Unfollowable } from './unfollowable.js';
 import { asInteger, asNumber, convert, placeBytes, type Value } from './values.js';
 
-type Piece = (record: EventRecord) => string;
+/** What a conversion puts into the text. */
+export type Piece = (record: EventRecord) => string;
 
 /** A format's texts and conversions as closures over the record. Texts stand at even places. */
 export interface Pieces {

@@ -262,6 +262,10 @@ test('what cannot be followed is shown field by field, with the reason', () => {
     ['"%s", REC->op', /number is taken for a text/],
     ['"%pI4", (void *)REC->op', /outside of the record/],
     [`"%d", ${'('.repeat(2000)}1`, /too deep/],
+    [`"%d", ${'{'.repeat(100_000)}1`, /too deep/],
+    [`"%d", 1${' + 1'.repeat(100_000)}`, /too deep/],
+    [`"%d", REC->op${'[0]'.repeat(100_000)}`, /too deep/],
+    [`"%d", REC->op${'.a'.repeat(100_000)}`, /too deep/],
     [`"%d", ${'~'.repeat(2000)}1`, /too deep/],
   ] as const) {
     const made = madeRecord(format, [

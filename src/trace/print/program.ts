@@ -3,7 +3,7 @@ import type { PrintContext } from './context.js';
 import { parseFormat } from './conversion.js';
 import { Expressions } from './expressions.js';
 import type { EventRecord } from './fields.js';
-import { compilePieces, type Pieces } from './pieces.js';
+import { compilePieces, type Piece, type Pieces } from './pieces.js';
 import { rawPrinter } from './raw.js';
 import { RecordFields } from './record-fields.js';
 import { parsePrintFormat } from './syntax.js';
@@ -71,7 +71,8 @@ class Followed implements PrintProgram {
       this.begin();
       let text = this.first;
       for (let at = 0; at < conversions.length; at++) text += (conversions[at] as Piece)(record) + rest[at];
-      return text.length > LONGEST ? this.failed(record) : text;
+      if (text.length <= LONGEST) return text;
+      throw new TooLong('it makes a text that is longer than the kernel shows');
     } catch (error) {
       if (!(error instanceof Unfollowable)) throw error;
       // It would take as long for every event.
@@ -85,5 +86,3 @@ class Followed implements PrintProgram {
     return this.raw(record);
   }
 }
-
-type Piece = (record: EventRecord) => string;

@@ -120,11 +120,13 @@ class Parser {
 
   private list(): Expression {
     this.expect('{');
+    this.enter();
     const items: Expression[] = [];
     while (!this.accept('}')) {
       items.push(this.argument());
       if (!this.peek('}')) this.expect(',');
     }
+    this.depth--;
     return { kind: 'list', items };
   }
 
@@ -150,12 +152,18 @@ class Parser {
   }
 
   private binary(lowest: number): Expression {
+    const { depth } = this;
     let left = this.unary();
     for (;;) {
       const token = this.tokens[this.at];
       const level = token?.kind === 'sign' ? PRECEDENCE.get(token.text) : undefined;
-      if (token?.kind !== 'sign' || level === undefined || level < lowest) return left;
+      if (token?.kind !== 'sign' || level === undefined || level < lowest) {
+        this.depth = depth;
+        return left;
+      }
       this.at++;
+      // Each operator of a row is one level deeper for those who follow the expression.
+      this.enter();
       left = { kind: 'binary', operator: token.text, left, right: this.binary(level + 1) };
     }
   }
@@ -193,8 +201,10 @@ class Parser {
   }
 
   private postfix(): Expression {
+    const { depth } = this;
     let value = this.primary();
     for (;;) {
+      this.enter();
       if (this.accept('->')) value = { kind: 'member', object: value, name: this.name(), arrow: true };
       else if (this.accept('.')) value = { kind: 'member', object: value, name: this.name(), arrow: false };
       else if (this.accept('[')) {
@@ -203,7 +213,10 @@ class Parser {
       } else if (this.peek('(') && value.kind === 'name') {
         this.at++;
         value = { kind: 'call', callee: value.name, args: this.callArguments() };
-      } else return value;
+      } else {
+        this.depth = depth;
+        return value;
+      }
     }
   }
 
