@@ -121,7 +121,7 @@ function pointer(
   const { extension } = conversion;
   const plain = isPlain(conversion);
   // `trace_event_format()` of kernel/trace/trace.c: without the option, `%p` becomes `%px`, but only just that.
-  const raw = plain && extension === '' && context.options !== undefined && !context.options.has('hash-ptr');
+  const raw = plain && extension === '' && !hashesPointers(context);
   if (value.kind === 'place') {
     if (bytesPointedTo(extension, 1) === undefined) {
       throw new Unfollowable(`%p${extension} of what lay in the record, whose address is not known any more`);
@@ -143,6 +143,12 @@ function pointer(
   }
   if (plain) return (record) => text(get(record), undefined);
   return (record) => text(get(record), filled(record));
+}
+
+/** Up to 5.12 kernels have no option `hash-ptr`, and hash: an enumerator tells whether there is one. */
+function hashesPointers({ options, names }: PrintContext): boolean {
+  if (options === undefined || options.has('hash-ptr')) return true;
+  return names.constant !== undefined && names.constant('TRACE_ITER_HASH_PTR_BIT') === undefined;
 }
 
 /** Slots for what addresses were printed as. */

@@ -221,6 +221,8 @@ test('pointers are printed as the kernel prints them', () => {
   const plain = { ...madeContext(names), options: new Set<string>() };
   assert.equal(compilePrint(format, plain).print(record), 'ffffffff81000010', 'the option hash-ptr is off');
   assert.equal(compilePrint(format, madeContext()).print(record), 'ffffffff81000010', 'the key is not known');
+  const old = { ...plain, names: { ...plain.names, constant: () => undefined } };
+  assert.equal(compilePrint(format, old).print(record), '000000001234abcd', 'there is no such option');
   const keyless = madeContext({ hashPointer: () => undefined });
   assert.equal(compilePrint(format, keyless).print(record), '(____ptrval____)', 'there was no key yet');
   const wide = { ...plain, options: new Set<string>() };
