@@ -13,7 +13,10 @@ export type EvalMap = ReadonlyMap<string, bigint>;
  * The maps of a kernel's image (`struct trace_eval_map`s between `__start_ftrace_eval_maps` and its end), by the address of
  * the system's name: as the kernel does, which compares addresses. It replaces the names when it boots.
  */
-export function readEvalMaps({ memory, symbols, types }: KernelImage, strings: SharedStrings): Map<bigint, EvalMap> {
+export function readEvalMaps(
+  { memory, symbols, types }: Pick<KernelImage, 'memory' | 'symbols' | 'types'>,
+  strings: SharedStrings,
+): Map<bigint, EvalMap> {
   const maps = new Map<bigint, Map<string, bigint>>();
   const start = symbols.address('__start_ftrace_eval_maps');
   const stop = symbols.address('__stop_ftrace_eval_maps');

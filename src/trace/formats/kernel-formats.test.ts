@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { virtualAddress } from '../../bytes/address.js';
 import type { Damage } from '../../bytes/errors.js';
 import { KernelView } from '../../kernel/kernel-view.js';
+import { NO_SYMBOLS, type SymbolTable } from '../../kernel/symbols.js';
+import { containerOf } from '../../kernel/types/struct.js';
 import { damagedView } from '../../testing/damaged-view.js';
 import { Random } from '../../testing/random.js';
 import { openSample } from '../../testing/sample.js';
@@ -108,6 +111,43 @@ test('events that are damaged are told, and the others stand', () => {
   const more: Damage[] = [];
   assert.ok(readKernelFormats(damaged, more).all.length < 1645);
   assert.ok(more.length > 0);
+});
+
+test('of a kernel that died while it booted the constants in print formats are replaced', () => {
+  const { view: damaged, write, writeBytes } = damagedView();
+  const first = damaged.memory.pointer(damaged.address('ftrace_events'));
+  const call = containerOf(damaged.memory, damaged.types.requireStruct('trace_event_call'), 'list', first);
+  // The list of maps, a map, its name, and a print format with the name.
+  const list = damaged.address('__log_buf');
+  const [map, name, format] = [list + 64n, list + 128n, list + 256n];
+  write(list, map);
+  write(map, call.pointer('class->system'), name, -7n);
+  writeBytes(name, new TextEncoder().encode('SEVEN\0'));
+  writeBytes(format, new TextEncoder().encode('"SEVEN %d", SEVEN\0'));
+  write(call.addressOf('print_fmt'), format);
+  const moved = new Map<string, bigint>([
+    ['__start_ftrace_eval_maps', list],
+    ['__stop_ftrace_eval_maps', list + 8n],
+  ]);
+  const { kernel } = damaged;
+  const symbols: SymbolTable = {
+    ...NO_SYMBOLS,
+    at: (address) => kernel.symbols.at(address),
+    address: (symbol) => virtualAddress(moved.get(symbol) ?? kernel.symbols.address(symbol) ?? 0n),
+  };
+  const booting = new KernelView({ ...kernel, symbols });
+  const printFormat = () => readKernelFormats(booting).byId(call.int('event.type'))?.printFormat;
+  assert.equal(printFormat(), '"SEVEN %d", SEVEN');
+  writeBytes(damaged.address('system_state'), new Uint8Array(4));
+  assert.equal(printFormat(), '"SEVEN %d", -7');
+  // Where they cannot be read the formats stay as they are.
+  moved.set('__stop_ftrace_eval_maps', list + 32n);
+  const damage: Damage[] = [];
+  assert.equal(readKernelFormats(booting, damage).all.length, 1646);
+  assert.deepEqual(
+    damage.map(({ part }) => part),
+    ['constants of event formats'],
+  );
 });
 
 test('broken lists and calls never hang', () => {

@@ -2,6 +2,7 @@ import { type Damage, damageOf, isExhumeError } from '../../bytes/errors.js';
 import type { KernelView } from '../../kernel/kernel-view.js';
 import { listEntries } from '../../kernel/types/lists.js';
 import type { EventFormat, TraceField, TraceFormats } from '../model.js';
+import { type EvalMap, readEvalMaps, replaceConstants } from './eval-maps.js';
 import { EventCalls, type EventMemory } from './event-calls.js';
 import { traceFormats, USUAL_COMMON_FIELDS } from './trace-formats.js';
 
@@ -10,7 +11,8 @@ const MOST_EVENTS = 1 << 16;
 
 /**
  * Every kind of event that a kernel knew when it died, out of its list `ftrace_events`: its own, its modules' and those
- * made at run time. Names of constants in print formats are numbers there already, as the kernel replaces them when it boots.
+ * made at run time. Names of constants in print formats are numbers there already, as the kernel replaces them when it boots;
+ * of one that died before it had booted they are replaced here.
  *
  * An event that cannot be read is damage and the others stand. Throws EXH_NO_SYMBOL for a kernel without events,
  * EXH_NO_LAYOUT for one that does not tell its types.
@@ -19,6 +21,7 @@ export function readKernelFormats(view: KernelView, damage: Damage[] = []): Trac
   const calls = new EventCalls(eventMemoryOf(view));
   const { memory, types } = view;
   const head = view.address('ftrace_events');
+  const maps = constantsOf(view, calls, damage);
   const formats: EventFormat[] = [];
   const failed: unknown[] = [];
   try {
@@ -34,7 +37,10 @@ export function readKernelFormats(view: KernelView, damage: Damage[] = []): Trac
           system,
           name: calls.name(call),
           fields: calls.fields(call),
-          printFormat: calls.strings.at(call.pointer('print_fmt')),
+          printFormat: printFormat(
+            calls.strings.at(call.pointer('print_fmt')),
+            maps.get(call.pointer('class->system')),
+          ),
           ...(module !== undefined && { module }),
           ...(dynamic !== undefined && { dynamic }),
           ...(probed !== undefined && { probed }),
@@ -52,6 +58,24 @@ export function readKernelFormats(view: KernelView, damage: Damage[] = []): Trac
     damage.push({ code, part: 'event formats', message: `${failed.length} cannot be read, the first: ${message}` });
   }
   return traceFormats(commonFields(view, calls, damage), formats);
+}
+
+function printFormat(text: string, map: EvalMap | undefined): string {
+  return map === undefined ? text : replaceConstants(text, map);
+}
+
+/** While it boots a kernel still has the maps of its image; then their memory is given back. */
+function constantsOf(view: KernelView, calls: EventCalls, damage: Damage[]): ReadonlyMap<bigint, EvalMap> {
+  const { memory, types, kernel } = view;
+  try {
+    const state = kernel.symbols.address('system_state');
+    const freeing = types.enumerator('SYSTEM_FREEING_INITMEM') ?? types.enumerator('SYSTEM_RUNNING');
+    if (state === undefined || freeing === undefined || BigInt(memory.u32(state)) >= freeing) return new Map();
+    return readEvalMaps({ memory, types, symbols: kernel.symbols }, calls.strings);
+  } catch (error) {
+    damage.push(damageOf('constants of event formats', error));
+    return new Map();
+  }
 }
 
 function eventMemoryOf({ memory, types, kernel }: KernelView): EventMemory {

@@ -12,7 +12,7 @@ const MOST_SYSCALLS = 1 << 14;
 export class SyscallFormats {
   /** Addresses of the `struct syscall_metadata` that a number of the table of system calls leads to. */
   private readonly mapped: ReadonlySet<bigint>;
-  /** Are strings and buffers of the program in the record? Since 6.19. */
+  /** Are strings and buffers of the program in the record? In 7.2, not yet in 6.18. */
   private readonly userData: boolean;
 
   constructor(

@@ -6,7 +6,7 @@ export interface UserArguments {
   readonly bytes: boolean;
 }
 
-/** By name, without `sys_`: check_faultable_syscall() of kernel/trace/trace_syscalls.c, the kernel's own table (since 6.19). */
+/** By name, without `sys_`: check_faultable_syscall() of kernel/trace/trace_syscalls.c, the kernel's own table, in 7.2 and not yet in 6.18. */
 export const USER_ARGUMENTS: ReadonlyMap<string, UserArguments> = new Map([
   ...row([1], true, 'mq_timedsend pwrite64 write'),
   ...row([0], false, 'setdomainname sethostname'),
