@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { progressTeller } from './progress.js';
+import { eventTeller, progressTeller } from './progress.js';
 
 /** Runs through pages, with so many milliseconds between them. */
 function tell(style: 'text' | 'json' | 'none', milliseconds: number): string[] {
@@ -57,4 +57,36 @@ test('of a pipe nobody knows how much is to come', () => {
   now = 2000;
   teller.listener({ phase: 'receiving', done: 2 ** 24, total: undefined });
   assert.equal(told[1], '\r\x1b[Kreceiving: 16 MiB, 8 MiB/s');
+});
+
+test('of events it tells how many were read, and of how many where that is known', () => {
+  const tellEvents = (style: 'text' | 'json' | 'none', total: number | undefined): string[] => {
+    const told: string[] = [];
+    let now = 0;
+    const teller = eventTeller({ write: (text) => told.push(text) }, style, total, () => now);
+    for (let events = 1; events <= 3; events++) {
+      now += 60;
+      teller.listener(events * 1000);
+    }
+    now += 1000;
+    teller.listener(4000);
+    teller.done();
+    return told;
+  };
+  assert.deepEqual(tellEvents('text', 8000), [
+    '\r\x1b[Kreading 12%: 1000 events, 0 s left',
+    '\r\x1b[Kreading 37%: 3000 events, 0 s left',
+    '\r\x1b[Kreading 50%: 4000 events, 1 s left',
+    '\r\x1b[K',
+  ]);
+  assert.equal(tellEvents('text', undefined)[2], '\r\x1b[Kreading: 4000 events');
+  assert.deepEqual(tellEvents('none', 8000), []);
+  assert.deepEqual(JSON.parse(tellEvents('json', 8000)[2] ?? ''), {
+    phase: 'reading',
+    events: 4000,
+    totalEvents: 8000,
+    seconds: 1.18,
+    eventsPerSecond: 3390,
+    secondsLeft: 1,
+  });
 });

@@ -1,3 +1,5 @@
+import { virtualAddress } from '../bytes/address.js';
+import type { KernelSymbol } from '../kernel/symbols.js';
 import type { Trace, TraceBuffer, TraceNames } from './model.js';
 
 /** What an earlier boot had at an address. */
@@ -27,10 +29,22 @@ export function relocation(
 export function traceFor(trace: Trace, { relocate }: TraceBuffer): Trace {
   if (relocate === undefined) return trace;
   const { names } = trace;
-  const moved: Pick<TraceNames, 'symbol' | 'printkFormat' | 'string'> = {
+  const moved: Pick<TraceNames, 'symbol' | 'printkFormat' | 'string' | 'symbols'> = {
     symbol: (address) => names.symbol(relocate(address)),
     printkFormat: (address) => names.printkFormat(relocate(address)),
     string: (address) => names.string(relocate(address)),
+    symbols: () => movedBack(names.symbols(), relocate),
   };
   return { ...trace, names: Object.assign(Object.create(names) as TraceNames, moved) };
+}
+
+/** Symbols where they were in the other boot; those that it had elsewhere than all around them are left out. */
+function* movedBack(
+  symbols: Iterable<KernelSymbol>,
+  relocate: (address: bigint) => bigint,
+): Generator<KernelSymbol, void, undefined> {
+  for (const symbol of symbols) {
+    const address = BigInt.asUintN(64, 2n * symbol.address - relocate(symbol.address));
+    if (relocate(address) === symbol.address) yield { ...symbol, address: virtualAddress(address) };
+  }
 }
