@@ -4,6 +4,8 @@ const kept: string[] = new Array<string>(SLOTS).fill('');
 /** Longer ones seldom come twice. */
 const LONGEST_KEPT = 32;
 
+const DOT = 0x2e;
+
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
@@ -33,6 +35,16 @@ export function textUpToNul(bytes: Uint8Array, start: number, end: number): stri
 function sameText(text: string, bytes: Uint8Array, start: number): boolean {
   for (let index = 0; index < text.length; index++) if (text.charCodeAt(index) !== bytes[start + index]) return false;
   return true;
+}
+
+/** The kernel's `isprint()` (lib/ctype.c): that of Latin-1, whatever the text is in. */
+export function isPrintable(byte: number): boolean {
+  return (byte >= 0x20 && byte < 0x7f) || byte >= 0xa0;
+}
+
+/** The bytes as text, each that cannot be printed as a dot: UTF-8; what is not becomes U+FFFD. */
+export function printableText(bytes: Uint8Array): string {
+  return decoder.decode(bytes.map((byte) => (isPrintable(byte) ? byte : DOT)));
 }
 
 /** How many bytes a text has in UTF-8: what widths and precisions of the kernel's formats count. */

@@ -1,5 +1,6 @@
 import type { EventFormat, TraceEvent, TraceField } from '../model.js';
 import { fieldReader, fieldType, readInteger } from '../print/fields.js';
+import { isPrintable, printableText } from '../print/text-bytes.js';
 import type { BodyContext, EventBody } from './kinds.js';
 
 /** How one field is shown. */
@@ -47,7 +48,7 @@ function showField(format: EventFormat, field: TraceField, context: BodyContext)
     case 1:
       return (event) => {
         const byte = Number(value(event));
-        return `${byte >= 0x20 && byte < 0x7f ? `'${String.fromCharCode(byte)}'` : ''}(${byte})`;
+        return `${isPrintable(byte) ? `'${printableText(Uint8Array.of(byte))}'` : ''}(${byte})`;
       };
     case 2:
       return (event) => `0x${value(event).toString(16)} (${value(event)})`;
@@ -87,10 +88,9 @@ function pointer(event: TraceEvent, { offset }: TraceField, { trace }: BodyConte
 
 function printable(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
-  const isText = bytes.every((byte) => byte === 0 || (byte >= 0x20 && byte < 0x7f));
-  if (isText) return String.fromCharCode(...bytes.subarray(0, end < 0 ? bytes.length : end));
-  const letters = Array.from(bytes, (byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.')).join('');
-  return `${letters} (${Array.from(bytes, twoDigits).join(':')})`;
+  const isText = bytes.every((byte) => byte === 0 || isPrintable(byte));
+  if (isText) return printableText(bytes.subarray(0, end < 0 ? bytes.length : end));
+  return `${printableText(bytes)} (${Array.from(bytes, twoDigits).join(':')})`;
 }
 
 function twoDigits(byte: number): string {
