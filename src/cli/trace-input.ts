@@ -1,9 +1,11 @@
 import { statSync } from 'node:fs';
+import { basename } from 'node:path';
 import { readUpTo } from '../bytes/byte-source.js';
 import { type Damage, ExhumeError } from '../bytes/errors.js';
 import { FileSource } from '../bytes/node.js';
 import { viewOf } from '../bytes/struct-table.js';
 import { KernelView } from '../kernel/kernel-view.js';
+import { parseRecordName } from '../pstore/name.js';
 import { isAbsence } from '../report/absence.js';
 import { requireKernel, type Subject } from '../report/subject.js';
 import { isTraceDat, readTraceDat } from '../trace/files/trace-dat-read.js';
@@ -14,10 +16,12 @@ import { readVmlinuz } from '../trace/formats/vmlinuz.js';
 import { openKernelTrace } from '../trace/kernel-trace.js';
 import type { Trace } from '../trace/model.js';
 import { type NamedKernel, openPersistentTrace, persistentTraceOf, withFormatsOf } from '../trace/open.js';
+import { pstoreCalls, pstoreTrace } from '../trace/pstore-ftrace.js';
 import { isPersistentBuffer } from '../trace/ring/persistent-layout.js';
 import { findPersistentBuffers } from '../trace/ring/persistent-search.js';
 import type { TraceCommandOptions } from './commands/trace.js';
 import { openFiles } from './open.js';
+import { recordsOf } from './pstore.js';
 
 /** A trace, and what was found broken on the way to it. */
 export interface OpenTrace {
@@ -46,8 +50,9 @@ function openAny(path: string, options: TraceCommandOptions): OpenTrace {
  */
 function openTraceFile(path: string): Trace | undefined {
   const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat?.isDirectory() === true) return readTracefs(directoryTree(path));
+  if (stat?.isDirectory() === true) return readTracefs(directoryTree(path)) ?? openPstore(path);
   if (stat?.isFile() !== true) return undefined;
+  if (parseRecordName(basename(path))?.type === 'ftrace') return openPstore(path);
   const source = FileSource.open(path);
   if (isTraceDat(source)) return readTraceDat(source);
   if (isPersistentBuffer(source)) return openPersistentTrace(source);
@@ -55,6 +60,13 @@ function openTraceFile(path: string): Trace | undefined {
   if (archive !== undefined) return readTracefs(archive);
   source.close();
   return undefined;
+}
+
+/** The ftrace records among pstore's; undefined where there are none. */
+function openPstore(path: string): Trace | undefined {
+  const records = recordsOf([path])?.filter(({ type }) => type === 'ftrace') ?? [];
+  if (records.length === 0) return undefined;
+  return pstoreTrace(records.flatMap(({ text }) => pstoreCalls(text)));
 }
 
 /** Of the kernel in a dump; without one, or when asked to, persistent ring buffers anywhere in its memory. */

@@ -71,8 +71,21 @@ export function withFormatsOf(trace: Trace, from: NamedKernel): Trace {
   };
 }
 
+/** A buffer that finds out by itself where in a kernel its addresses are. */
+export interface PlacedBuffer extends TraceBuffer {
+  placedIn(kernel: NamedKernel): TraceBuffer['relocate'];
+}
+
+function isPlaced(buffer: TraceBuffer): buffer is PlacedBuffer {
+  return 'placedIn' in buffer;
+}
+
 /** A persistent buffer tells where the kernel that wrote it was: the other has the same things elsewhere. */
 function moved(buffer: TraceBuffer, from: NamedKernel): TraceBuffer {
+  if (isPlaced(buffer)) {
+    const relocate = buffer.placedIn(from);
+    return relocate === undefined ? buffer : { ...buffer, relocate };
+  }
   const layout = layoutOf(buffer);
   if (layout?.text === undefined) return buffer;
   const text = textDelta(layout.text, from);
