@@ -2,7 +2,7 @@ import { ExhumeError } from '../bytes/errors.js';
 import { viewOf } from '../bytes/struct-table.js';
 import { decodeLz4 } from './lz4.js';
 
-export const LZ4_LEGACY_MAGIC = 0x184c2102;
+const LZ4_LEGACY_MAGIC = 0x184c2102;
 /** What each block but the last one holds (LEGACY_BLOCKSIZE). */
 const BLOCK_BYTES = 8 << 20;
 

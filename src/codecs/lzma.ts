@@ -246,7 +246,7 @@ const MATCH_LENGTH = ALIGN + 16;
 const REP_LENGTH = MATCH_LENGTH + 2 + 128 + 128 + 256;
 const LITERALS = REP_LENGTH + 2 + 128 + 128 + 256;
 
-export function lzmaError(problem: string): ExhumeError {
+function lzmaError(problem: string): ExhumeError {
   return new ExhumeError('EXH_CODEC', `lzma: ${problem}`);
 }
 

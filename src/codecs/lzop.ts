@@ -4,7 +4,7 @@ import { crc32 } from './crc.js';
 import { decodeLzo1x } from './lzo1x.js';
 import { adler32 } from './zlib.js';
 
-export const LZOP_MAGIC = [0x89, 0x4c, 0x5a, 0x4f, 0x00, 0x0d, 0x0a, 0x1a, 0x0a];
+const LZOP_MAGIC = [0x89, 0x4c, 0x5a, 0x4f, 0x00, 0x0d, 0x0a, 0x1a, 0x0a];
 /** Flags of the header: which checksums stand beside each block, and whether there is an extra field or a filter. */
 const ADLER32_DATA = 0x1;
 const ADLER32_PACKED = 0x2;

@@ -4,6 +4,7 @@ import type { Struct } from '../../kernel/types/struct.js';
 import type { EventFormat, TraceFormats } from '../model.js';
 import { readEvalMaps, replaceConstants } from './eval-maps.js';
 import { EventCalls } from './event-calls.js';
+import { FormatBudget } from './format-budget.js';
 import type { KernelImage } from './kernel-image.js';
 import { SyscallFormats } from './syscall-formats.js';
 import { traceFormats, USUAL_COMMON_FIELDS } from './trace-formats.js';
@@ -33,6 +34,7 @@ export function readImageFormats(image: KernelImage): TraceFormats {
   const maps = readEvalMaps(image, calls.strings);
   const syscalls = new SyscallFormats(image, calls.strings);
   const formats: EventFormat[] = [];
+  const budget = new FormatBudget();
   let next = firstNumber(image);
   for (let at: bigint = start, left = MOST_EVENTS; at + 8n <= stop && left > 0; at += 8n, left--) {
     const call = calls.call(memory.pointer(at));
@@ -41,7 +43,9 @@ export function readImageFormats(image: KernelImage): TraceFormats {
     if (isSyscall && !syscalls.has(call)) continue;
     const own = call.int('event.type');
     const id = own === 0 && initializer !== 0n ? next++ : own;
-    formats.push({ id, system: calls.system(call), name: calls.name(call), ...contents(call, isSyscall) });
+    const format = { id, system: calls.system(call), name: calls.name(call), ...contents(call, isSyscall) };
+    budget.take(format);
+    formats.push(format);
   }
   return traceFormats(USUAL_COMMON_FIELDS, formats);
 

@@ -1,9 +1,11 @@
 import { type Damage, damageOf, isExhumeError } from '../../bytes/errors.js';
 import type { KernelView } from '../../kernel/kernel-view.js';
 import { listEntries } from '../../kernel/types/lists.js';
+import type { Struct } from '../../kernel/types/struct.js';
 import type { EventFormat, TraceField, TraceFormats } from '../model.js';
 import { type EvalMap, readEvalMaps, replaceConstants } from './eval-maps.js';
 import { EventCalls, type EventMemory } from './event-calls.js';
+import { FormatBudget } from './format-budget.js';
 import { traceFormats, USUAL_COMMON_FIELDS } from './trace-formats.js';
 
 /** Numbers of events have 16 bits (`TRACE_EVENT_TYPE_MAX`). */
@@ -24,31 +26,14 @@ export function readKernelFormats(view: KernelView, damage: Damage[] = []): Trac
   const maps = constantsOf(view, calls, damage);
   const formats: EventFormat[] = [];
   const failed: unknown[] = [];
+  const budget = new FormatBudget();
   try {
     for (const call of listEntries(memory, head, types.requireStruct('trace_event_call'), 'list')) {
       if (formats.length + failed.length >= MOST_EVENTS) break;
-      try {
-        const system = calls.system(call);
-        const dynamic = calls.dynamic(call, system);
-        const module = calls.module(call, dynamic);
-        const probed = dynamic === 'eprobe' ? calls.probed(call) : undefined;
-        formats.push({
-          id: call.int('event.type'),
-          system,
-          name: calls.name(call),
-          fields: calls.fields(call),
-          printFormat: printFormat(
-            calls.strings.at(call.pointer('print_fmt')),
-            maps.get(call.pointer('class->system')),
-          ),
-          ...(module !== undefined && { module }),
-          ...(dynamic !== undefined && { dynamic }),
-          ...(probed !== undefined && { probed }),
-        });
-      } catch (error) {
-        if (!isExhumeError(error)) throw error;
-        failed.push(error);
-      }
+      const format = attempt(() => formatOf(calls, call, maps), failed);
+      if (format === undefined) continue;
+      budget.take(format);
+      formats.push(format);
     }
   } catch (error) {
     damage.push(damageOf('event formats', error));
@@ -58,6 +43,34 @@ export function readKernelFormats(view: KernelView, damage: Damage[] = []): Trac
     damage.push({ code, part: 'event formats', message: `${failed.length} cannot be read, the first: ${message}` });
   }
   return traceFormats(commonFields(view, calls, damage), formats);
+}
+
+/** Undefined, and the error kept, for what cannot be read. */
+function attempt<T>(read: () => T, failed: unknown[]): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (!isExhumeError(error)) throw error;
+    failed.push(error);
+    return undefined;
+  }
+}
+
+function formatOf(calls: EventCalls, call: Struct, maps: ReadonlyMap<bigint, EvalMap>): EventFormat {
+  const system = calls.system(call);
+  const dynamic = calls.dynamic(call, system);
+  const module = calls.module(call, dynamic);
+  const probed = dynamic === 'eprobe' ? calls.probed(call) : undefined;
+  return {
+    id: call.int('event.type'),
+    system,
+    name: calls.name(call),
+    fields: calls.fields(call),
+    printFormat: printFormat(calls.strings.at(call.pointer('print_fmt')), maps.get(call.pointer('class->system'))),
+    ...(module !== undefined && { module }),
+    ...(dynamic !== undefined && { dynamic }),
+    ...(probed !== undefined && { probed }),
+  };
 }
 
 function printFormat(text: string, map: EvalMap | undefined): string {

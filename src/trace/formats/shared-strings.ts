@@ -2,10 +2,13 @@ import type { VirtualMemory } from '../../machine/virtual-memory.js';
 
 /** The longest print format of Linux 7.2 has 7,000 characters. */
 const LONGEST = 1 << 16;
+/** Characters that are kept; all of a kernel's formats have one or two million. */
+const MOST_KEPT = 1 << 25;
 
-/** Strings that many structures point at: each is read once. */
+/** Strings that many structures point at: each is read once, as long as they are not more than any kernel has. */
 export class SharedStrings {
   private readonly read = new Map<bigint, string>();
+  private kept = 0;
 
   constructor(private readonly memory: VirtualMemory) {}
 
@@ -15,6 +18,11 @@ export class SharedStrings {
     const known = this.read.get(address);
     if (known !== undefined) return known;
     const text = this.memory.string(address, LONGEST);
+    this.kept += text.length;
+    if (this.kept > MOST_KEPT) {
+      this.read.clear();
+      this.kept = text.length;
+    }
     this.read.set(address, text);
     return text;
   }

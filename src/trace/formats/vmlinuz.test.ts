@@ -90,6 +90,17 @@ test('a damaged image is refused with an error of ours, or read', () => {
   }
 });
 
+test('an image whose events are all the same large one is refused before it fills the memory', () => {
+  const { image, running, write, writeBytes, events } = imageBeforeBoot();
+  const index = running.all.findIndex(({ name }) => name === 'sched_wakeup');
+  const call = image.memory.pointer(events + BigInt(index * 8));
+  const text = events + 8n * 8192n;
+  writeBytes(text, new Uint8Array((1 << 16) - 1).fill(0x41));
+  write(call + BigInt(image.types.requireStruct('trace_event_call').require('print_fmt').offset), text);
+  for (let place = 0; place < 1600; place++) write(events + BigInt(place * 8), call);
+  assert.throws(() => readImageFormats(image), /hold more than those of any kernel/);
+});
+
 /** The image in a dump as an ELF file, at the addresses that it ran at. */
 function elfOfSample(): Uint8Array {
   const { kernel } = openSample();

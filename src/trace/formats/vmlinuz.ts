@@ -42,7 +42,7 @@ export function readVmlinuz(source: ByteSource): VmlinuzFormats {
 }
 
 /** Names out of an image alone. */
-export function imageNames(image: KernelImage): TraceNames {
+function imageNames(image: KernelImage): TraceNames {
   const { memory, symbols, types } = image;
   const strings = new SharedStrings(memory);
   const formats = printkFormats(image, strings);
