@@ -26,6 +26,7 @@ const PACKAGES = [
   'lzop',
   'zstd',
   'trace-cmd',
+  'protobuf-compiler',
 ];
 
 // biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholders are dpkg-query's
