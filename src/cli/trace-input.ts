@@ -22,6 +22,7 @@ import { findPersistentBuffers } from '../trace/ring/persistent-search.js';
 import type { TraceCommandOptions } from './commands/trace.js';
 import { openFiles } from './open.js';
 import { recordsOf } from './pstore.js';
+import type { Session } from './session.js';
 
 /** A trace, and what was found broken on the way to it. */
 export interface OpenTrace {
@@ -30,16 +31,16 @@ export interface OpenTrace {
 }
 
 /** Opens whatever holds a trace. Throws EXH_NOT_A_DUMP and all that opening a dump does. */
-export function openTrace(path: string, options: TraceCommandOptions): OpenTrace {
-  const opened = openAny(path, options);
+export async function openTrace(session: Session, path: string, options: TraceCommandOptions): Promise<OpenTrace> {
+  const opened = await openAny(session, path, options);
   const { formats } = options;
   return formats === undefined ? opened : { ...opened, trace: withFormatsOf(opened.trace, namedKernel(formats)) };
 }
 
-function openAny(path: string, options: TraceCommandOptions): OpenTrace {
+async function openAny(session: Session, path: string, options: TraceCommandOptions): Promise<OpenTrace> {
   const file = options.rawMemory || options.ranges !== undefined ? undefined : openTraceFile(path);
   if (file !== undefined) return { trace: file, damage: [] };
-  const { subject } = openFiles([path], options);
+  const { subject } = await session.open([path], options);
   const damage = subject.container.damage;
   return { trace: traceOf(subject, options.persistent ?? false), damage };
 }

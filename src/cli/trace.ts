@@ -31,7 +31,7 @@ export async function runTrace(session: Session, file: string, options: TraceCom
   const taken = binary && (output === undefined || output === '-');
   await session.answer(
     binary ? others : options,
-    async () => new TraceRun(session, openTrace(file, options), options).answer(),
+    async () => new TraceRun(session, await openTrace(session, file, options), options).answer(),
     taken ? 'stderr' : 'stdout',
   );
 }

@@ -129,7 +129,7 @@ test('instances come by name, each with its snapshot, clock and marks of an earl
       ' false false local true',
       'boot_map false true local true',
       'zebra false false mono false',
-      'zebra true false mono true',
+      'zebra true false local true',
     ],
   );
   assert.deepEqual(damage, []);

@@ -63,8 +63,10 @@ function readBuffer(
   name: string | undefined,
 ): KernelBuffer | undefined {
   const holder = array.member(member);
-  const ring = holder.follow('buffer');
-  if (ring === undefined) return undefined;
+  // By its name: the type that the pointer has may be declared only.
+  const address = holder.pointer('buffer');
+  if (address === 0n) return undefined;
+  const ring = view.struct('trace_buffer', address);
   const damage: Damage[] = [];
   const persistent = lastBoot(view, array);
   const relocate = persistent ? attempt(damage, 'last_boot_info', () => relocationOf(array)) : undefined;
@@ -73,7 +75,7 @@ function readBuffer(
     snapshot: member !== 'array_buffer',
     persistent,
     ...(relocate !== undefined && { relocate }),
-    ...readTracerState(view, array, damage),
+    ...readTracerState(view, array, ring, damage),
     timeStart: attempt(damage, 'time_start', () => holder.big('time_start')),
     recording: attempt(damage, 'tracing_on', () => (ring.int('record_disabled.counter') & BUFFER_OFF) === 0),
     cpus: readCpus(view, ring, damage),

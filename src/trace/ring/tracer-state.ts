@@ -13,19 +13,19 @@ const NAME_BYTES = 64;
 export type TracerState = Pick<TraceBuffer, 'tracer' | 'clock' | 'options'>;
 
 /** What `current_tracer`, `trace_clock` and `trace_options` of an instance say; each may be unknown. */
-export function readTracerState(view: KernelView, array: Struct, damage: Damage[]): TracerState {
+export function readTracerState(view: KernelView, array: Struct, ring: Struct, damage: Damage[]): TracerState {
   return {
     tracer: attempt(damage, 'current_tracer', () => array.string('current_trace->name', NAME_BYTES)) ?? 'nop',
-    clock: attempt(damage, 'trace_clock', () => clockOf(view, array)) ?? 'local',
+    clock: attempt(damage, 'trace_clock', () => clockOf(view, array, ring)) ?? 'local',
     options: attempt(damage, 'trace_options', () => optionsOf(view, array)),
   };
 }
 
 /** By the function that the ring buffer asks for the time; by the number that was chosen where that one isn't listed. */
-function clockOf(view: KernelView, array: Struct): string {
+function clockOf(view: KernelView, array: Struct, ring: Struct): string {
   const { memory } = view;
   const table = view.address('trace_clocks');
-  const used = array.pointer('array_buffer.buffer->clock');
+  const used = ring.pointer('clock');
   for (let index = 0; index < MOST_NAMES; index++) {
     const entry = table + BigInt(index * CLOCK_BYTES);
     const function_ = memory.pointer(entry);
