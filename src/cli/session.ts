@@ -33,6 +33,8 @@ export interface Surroundings {
 export interface Answer {
   readonly model: { readonly complete: boolean; readonly damage: readonly Damage[] };
   readonly lines: (options: TextOptions) => Iterable<string>;
+  /** The same text in large pieces of whole lines, where it is made so: each is put out as it is. */
+  readonly pieces?: () => Iterable<string>;
   /** The text names what was damaged; where it does not, stderr does. */
   readonly tellsDamage?: boolean;
 }
@@ -66,8 +68,9 @@ export class Session {
     stream: 'stdout' | 'stderr' = 'stdout',
   ): Promise<void> {
     try {
-      const { model, lines, tellsDamage } = await work();
+      const { model, lines, pieces, tellsDamage } = await work();
       if (options.json) await this.emit(options, jsonLines(model), stream);
+      else if (pieces !== undefined) await this.emit(options, pieces(), stream, writePieces);
       else await this.emit(options, lines(this.textOptions(options)), stream);
       if (!options.json && !tellsDamage) this.tellDamage(model.damage);
       this.status = model.complete ? EXIT.answered : EXIT.inPart;
@@ -145,11 +148,12 @@ export class Session {
     { output }: SharedOptions,
     lines: Iterable<string>,
     stream: 'stdout' | 'stderr' = 'stdout',
+    write = writeLines,
   ): Promise<void> {
     const out =
       output === undefined || output === '-' ? streamOutput(this.surroundings[stream]) : await fileOutput(output);
     try {
-      await writeLines(out, lines);
+      await write(out, lines);
       out.commit();
     } catch (error) {
       out.discard();
@@ -180,6 +184,10 @@ async function writeLines(out: Output, lines: Iterable<string>): Promise<void> {
     }
   }
   if (pending !== '') await out.write(pending);
+}
+
+async function writePieces(out: Output, pieces: Iterable<string>): Promise<void> {
+  for (const piece of pieces) await out.write(piece);
 }
 
 function errorReport(error: unknown): ErrorReport {

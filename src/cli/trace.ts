@@ -162,8 +162,9 @@ class TraceRun {
           return damage().map(damageReport);
         },
       },
-      lines: function* () {
-        for (const chunk of chunks) yield chunk.endsWith('\n') ? chunk.slice(0, -1) : chunk;
+      lines: () => chunks,
+      pieces: function* () {
+        yield* chunks;
         done();
       },
     };
@@ -172,7 +173,7 @@ class TraceRun {
   private text(buffer: TraceBuffer, { shown, stream, wanted }: Events): Iterable<string> {
     const { format, raw } = this.options;
     if (format === 'json') return jsonLines(shown, buffer, stream, wanted);
-    if (format === 'folded') return foldedStacks(shown, stream, wanted);
+    if (format === 'folded') return foldedStacks(shown, stream, wanted).map((line) => `${line}\n`);
     const text = new TraceText(shown, buffer, stream, {
       fields: raw === true || format === 'raw',
       earlierBoot: format === 'restarted',
