@@ -53,8 +53,7 @@ async function main(): Promise<number> {
     return 0;
   }
   const unknown = positionals.filter(
-    (name) =>
-      ![...SCENES, ...HOSTS, NESTED_HOST, ...CORES, ...STREAMS, ...TRACES].some((scene) => scene.name === name),
+    (name) => ![...SCENES, ...HOSTS, NESTED_HOST, ...CORES, ...STREAMS, ...TRACES].some((scene) => scene.name === name),
   );
   if (unknown.length > 0) {
     console.error(`no scene ${unknown.join(', ')}; see --list`);

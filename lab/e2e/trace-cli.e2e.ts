@@ -35,11 +35,7 @@ function chosen(test: (cpu: number, time: number, name: string, line: string) =>
 test('exhume trace is the trace file of the dead kernel', () => {
   sameLines(exhumeTrace(), truthOf(SCENE, 'trace'), 'the top level');
   sameLines(exhumeTrace('--buffer', 'function'), truthOf(SCENE, 'instances/function/trace'), 'function');
-  sameLines(
-    exhumeTrace('--buffer', 'snapshot', '--snapshot'),
-    truthOf(SCENE, 'instances/snapshot/snapshot'),
-    'snapshot',
-  );
+  sameLines(exhumeTrace('--buffer', 'snapshot', '--spare'), truthOf(SCENE, 'instances/snapshot/snapshot'), 'snapshot');
 });
 
 test('exhume trace chooses events by kind, CPU and what they hold', () => {

@@ -34,7 +34,7 @@ const OF_FORM: Readonly<Record<string, readonly string[]>> = {
   irq: ['-u', '-a', '-s', '-c'],
   timer: ['-C'],
   trace: [
-    ...['--list', '--buffer', '--snapshot', '--cpu', '--event', '--since', '--until', '--pid', '--comm', '--filter'],
+    ...['--list', '--buffer', '--spare', '--cpu', '--event', '--since', '--until', '--pid', '--comm', '--filter'],
     ...['--raw', '--format', '--formats', '--progress', '--persistent'],
   ],
 };

@@ -118,7 +118,7 @@ test('what cannot be done is said', async () => {
   const named = await exhume(...KNOWN, '--buffer', 'nope');
   assert.equal(named.status, 2);
   assert.match(named.stderr, /there is no buffer nope\n +there are: top/);
-  const snapshot = await exhume(...KNOWN, '--snapshot');
+  const snapshot = await exhume(...KNOWN, '--spare');
   assert.match(snapshot.stderr, /there is no snapshot top/);
   const piped = await exhume(...KNOWN, '--format', 'trace.dat');
   assert.equal(piped.status, 2);

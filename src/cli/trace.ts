@@ -81,7 +81,7 @@ class TraceRun {
   /** The buffer that the options name. Throws EXH_USAGE when there is none such. */
   private chosen(): TraceBuffer {
     const { buffers } = this.trace;
-    const snapshot = this.options.snapshot ?? false;
+    const snapshot = this.options.spare ?? false;
     const top = buffers.some(({ instance }) => instance === undefined) ? TOP : (buffers[0]?.instance ?? TOP);
     const name = this.options.buffer ?? top;
     const buffer = buffers.find((one) => (one.instance ?? TOP) === name && one.snapshot === snapshot);
@@ -195,7 +195,7 @@ class TraceRun {
   private writeTraceDat(): Written {
     const { trace, options } = this;
     const { output, buffer, format, cpu } = options;
-    const snapshot = options.snapshot ?? false;
+    const snapshot = options.spare ?? false;
     const buffers = buffer === undefined ? trace.buffers.filter((one) => one.snapshot === snapshot) : [this.chosen()];
     const [first] = buffers;
     if (first === undefined) throw new ExhumeError('EXH_USAGE', 'the file holds no such buffer');
@@ -272,7 +272,7 @@ class TraceRun {
     if (sumOf(buffer, 'entries') !== 0) return;
     const others = this.trace.buffers.filter((one) => (sumOf(one, 'entries') ?? 0) > 0);
     if (others.length === 0) return;
-    const names = others.map((one) => `--buffer ${one.instance ?? TOP}${one.snapshot ? ' --snapshot' : ''}`);
+    const names = others.map((one) => `--buffer ${one.instance ?? TOP}${one.snapshot ? ' --spare' : ''}`);
     this.session.surroundings.stderr.write(`exhume: this buffer is empty; there are events in: ${names.join(', ')}\n`);
   }
 }

@@ -21,7 +21,7 @@ export interface TraceCommandOptions extends SharedOptions {
   readonly list?: boolean;
   readonly stats?: boolean;
   readonly buffer?: string;
-  readonly snapshot?: boolean;
+  readonly spare?: boolean;
   readonly persistent?: boolean;
   readonly cpu?: readonly number[];
   readonly event?: readonly string[];
@@ -49,7 +49,7 @@ export function defineTrace(program: Command, session: Session): void {
     .option('--list', 'only which buffers there are')
     .option('--stats', 'count the events of a buffer, tell what its stats files say')
     .option('--buffer <name>', 'the buffer of this instance; top is the top level, where nothing is said')
-    .option('--snapshot', "the buffer's snapshot")
+    .option('--spare', "the buffer's spare: its snapshot")
     .option('--persistent', 'look through all memory for persistent ring buffers')
     .option('--cpu <cpus>', 'only these CPUs: 0,2-3', cpuList)
     .option('--event <glob>', 'only these events: sched_switch, irq:*, *write*; may be repeated', collect)
