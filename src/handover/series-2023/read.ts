@@ -1,0 +1,105 @@
+import { viewOf } from '../../bytes/struct-table.js';
+import { valueText } from '../fdt/dts.js';
+import { type Fdt, type FdtNode, fdtStrings, fdtValue } from '../fdt/fdt.js';
+import type { DecodedNode, Handover, HandoverUser, NamedArea, PreservedBlock } from '../model.js';
+import type { UpstreamFacts } from '../upstream/read.js';
+import { areaText, hexText, node } from '../words.js';
+
+/** Names that the trees of 2023/24 use. */
+export const SERIES_2023_NAMES = ['compatible', 'mem', 'events', 'trace_flags', 'trace-flags', 'cpu'];
+const PAGE = 4096;
+
+/** Is it a handover of the series of 2023/24? Its nodes themselves say what memory they keep. */
+export function is2023({ root }: Fdt): boolean {
+  const some = (tree: FdtNode): boolean => fdtValue(tree, 'mem') !== undefined || tree.children.some(some);
+  return /^kho-v/.test(fdtStrings(fdtValue(root, 'compatible'))[0] ?? '') && some(root);
+}
+
+/**
+ * A handover of the series of 2023/24 ("kexec: Allow preservation of ftrace buffers", versions 1 to 3): the users' nodes
+ * stand in the tree itself, with the memory that they keep in `mem` properties: pairs of u64 address and length.
+ */
+export function read2023(tree: Fdt, facts: UpstreamFacts): Handover {
+  const blocks: PreservedBlock[] = [];
+  const users = tree.root.children.map((child): HandoverUser => {
+    const areas: NamedArea[] = [];
+    const content = treeNode(child, areas);
+    for (const { address, size } of areas) blocks.push({ address, size, order: 0 });
+    const [compatible = 'without compatible'] = fdtStrings(fdtValue(child, 'compatible'));
+    return { name: child.name, blob: undefined, format: compatible, content, areas, damage: [] };
+  });
+  return {
+    compatible: fdtStrings(fdtValue(tree.root, 'compatible'))[0] ?? '',
+    series: '2023',
+    direction: facts.direction,
+    address: facts.address,
+    tree,
+    scratch: facts.scratch,
+    preserved: { form: 'mem properties', blocks: merged(blocks), own: [], damage: [] },
+    users,
+    files: [],
+    evidence: [...facts.evidence, 'nodes with mem properties: the series of 2023/24'],
+    damage: tree.damage,
+  };
+}
+
+function treeNode(tree: FdtNode, areas: NamedArea[]): DecodedNode {
+  const values: (readonly [string, string])[] = [];
+  for (const { name, value } of tree.properties) {
+    if (name === 'mem') {
+      const found = memOf(value);
+      for (const area of found) areas.push({ ...area, what: tree.name });
+      const pages = found.filter(({ size }) => size >= PAGE).length;
+      const first = found[0];
+      values.push([
+        name,
+        `${found.length} areas, ${pages} of them pages${first === undefined ? '' : `, from ${areaText(first)} on`}`,
+      ]);
+    } else if (name === 'events') {
+      values.push([name, `${Math.floor(value.length / 8)} kinds of events, with their fingerprints`]);
+    } else if (value.length === 4 && name !== 'compatible') {
+      values.push([
+        name,
+        name === 'cpu' ? String(viewOf(value).getInt32(0, true)) : hexText(viewOf(value).getUint32(0, true)),
+      ]);
+    } else {
+      values.push([name, valueText(value).replace(/^"|"$/g, '')]);
+    }
+  }
+  return node(
+    tree.name,
+    values,
+    tree.children.map((child) => treeNode(child, areas)),
+  );
+}
+
+/** `struct kho_mem[]`, in the machine's byte order, at any place in the blob. A length that is no multiple of 16 is ignored. */
+function memOf(value: Uint8Array): { address: number; size: number }[] {
+  const found: { address: number; size: number }[] = [];
+  const view = viewOf(value);
+  if (value.length % 16 !== 0) return found;
+  for (let at = 0; at < value.length; at += 16) {
+    const address = view.getBigUint64(at, true);
+    const size = view.getBigUint64(at + 8, true);
+    if (address + size < 1n << 52n) found.push({ address: Number(address), size: Number(size) });
+  }
+  return found;
+}
+
+/** As the kernel makes its cache of them: whole pages, sorted, those that touch joined. */
+function merged(blocks: readonly PreservedBlock[]): PreservedBlock[] {
+  const found: { address: number; size: number; order: number }[] = [];
+  const pages = blocks.map(({ address, size }) => {
+    const start = Math.floor(address / PAGE) * PAGE;
+    return { address: start, size: Math.ceil((address + size - start) / PAGE) * PAGE, order: 0 };
+  });
+  for (const block of pages.sort((a, b) => a.address - b.address)) {
+    const last = found.at(-1);
+    if (last !== undefined && block.address <= last.address + last.size) {
+      last.size = Math.max(last.size, block.address + block.size - last.address);
+    } else {
+      found.push(block);
+    }
+  }
+  return found;
+}

@@ -1,0 +1,79 @@
+import { type Damage, damageOf } from '../../bytes/errors.js';
+import { viewOf } from '../../bytes/struct-table.js';
+import { valueText } from '../fdt/dts.js';
+import { type FdtNode, fdtStrings, fdtValue, isFdt, readFdt } from '../fdt/fdt.js';
+import type { DecodedNode, HandoverFile, HandoverUser, NamedArea } from '../model.js';
+import { type HandoverReader, u64Of } from '../source-reader.js';
+import { areaText, hexText, node, sizeText } from '../words.js';
+import { readLuo } from './luo.js';
+import { KEXEC_METADATA, LUO } from './structures.js';
+
+/** What a user's description says. */
+export interface UserContent extends Pick<HandoverUser, 'format' | 'content' | 'areas' | 'damage'> {
+  readonly files: readonly HandoverFile[];
+}
+
+/** Takes a user's description apart, by what it is; what is not known is told by its size. Never throws. */
+export function readUser(name: string, blob: Uint8Array, reader: HandoverReader | undefined): UserContent {
+  try {
+    if (isFdt(blob)) return readTree(name, blob);
+    if (name === 'LUO' && blob.length >= LUO.size) {
+      return readLuo(blob, reader);
+    }
+    if (name === 'kexec-metadata' && blob.length >= KEXEC_METADATA.size) return readMetadata(blob);
+  } catch (error) {
+    return { ...UNKNOWN, damage: [damageOf(`handover: ${name}`, error)] };
+  }
+  return UNKNOWN;
+}
+
+const UNKNOWN: UserContent = { format: 'not known', content: undefined, areas: [], files: [], damage: [] };
+
+function readMetadata(blob: Uint8Array): UserContent {
+  const { version, previous_release: release, kexec_count: count } = KEXEC_METADATA.read(viewOf(blob), 0, true);
+  const content = node('kexec-metadata', [
+    ['previous_release', release],
+    ['kexec_count', count],
+  ]);
+  return { ...UNKNOWN, format: `struct kho_kexec_metadata ${version}`, content };
+}
+
+function readTree(name: string, blob: Uint8Array): UserContent {
+  const { root, damage } = readFdt(blob);
+  const areas: NamedArea[] = [];
+  const content = treeNode(root, name, areas);
+  const [compatible = 'without compatible'] = fdtStrings(fdtValue(root, 'compatible'));
+  const told: Damage[] = damage.map((one) => ({ ...one, part: `handover: ${name}` }));
+  return { format: `device tree ${compatible}`, content, areas, files: [], damage: told };
+}
+
+/** A node with its values in words: in a handover they are in the machine's own byte order. */
+function treeNode(tree: FdtNode, name: string, areas: NamedArea[]): DecodedNode {
+  const [compatible] = fdtStrings(fdtValue(tree, 'compatible'));
+  const start = u64Of(fdtValue(tree, 'start'));
+  const size = u64Of(fdtValue(tree, 'size'));
+  if (compatible === 'reserve-mem-v1' && start !== undefined && size !== undefined) {
+    const area = { address: Number(start), size: Number(size) };
+    areas.push({ ...area, what: `reserve_mem ${name}` });
+    return node(name, [
+      ['compatible', compatible],
+      ['memory', areaText(area)],
+    ]);
+  }
+  return {
+    name,
+    values: tree.properties.map((property) => ({
+      name: property.name,
+      value: propertyText(property.name, property.value),
+    })),
+    children: tree.children.map((child) => treeNode(child, child.name, areas)),
+  };
+}
+
+/** A property that nothing is known of but its name and size. */
+export function propertyText(name: string, value: Uint8Array): string {
+  const number = u64Of(value);
+  if (number !== undefined) return /size$/.test(name) ? sizeText(number) : hexText(number);
+  if (value.length === 4) return hexText(viewOf(value).getUint32(0, true));
+  return value.length === 0 ? '' : valueText(value).replace(/^"|"$/g, '');
+}
