@@ -60,7 +60,7 @@ export class FileSource implements ByteSource {
   }
 }
 
-function ioError(path: string, action: string, error: unknown): ExhumeError {
+export function ioError(path: string, action: string, error: unknown): ExhumeError {
   if (error instanceof ExhumeError) return error;
   const reason = messageOf(error);
   return new ExhumeError('EXH_IO', `${path}: cannot ${action}: ${reason}`, { file: path }, { cause: error });

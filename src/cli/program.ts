@@ -12,6 +12,7 @@ import { defineGuests } from './commands/guests.js';
 import { defineInfo } from './commands/info.js';
 import { defineIpcs } from './commands/ipcs.js';
 import { defineIrq } from './commands/irq.js';
+import { defineKho } from './commands/kho.js';
 import { defineKmem } from './commands/kmem.js';
 import { defineList, defineTree } from './commands/list.js';
 import { defineLog } from './commands/log.js';
@@ -78,6 +79,7 @@ export function createProgram(session: Session): Command {
   defineMod(program, session);
   defineMount(program, session);
   defineFiles(program, session);
+  defineKho(program, session);
   defineKmem(program, session);
   defineNet(program, session);
   defineVm(program, session);

@@ -9,6 +9,7 @@ const NOT_ASKED: Readonly<Record<string, string>> = {
   search: 'reads all memory: of what is left it finds what is there, and says how much it could not look at',
   guests:
     'what a guest lies in is memory of a process, which is left out; report asks for what the kernel knows of guests',
+  kho: 'all memory is searched for handovers, and what they preserve is of no kernel structure',
   shell: 'runs other commands',
   completion: 'reads no dump',
   pstore: 'reads no dump',

@@ -12,6 +12,7 @@ import { GuestsSchema } from './guests.js';
 import { InfoSchema } from './info.js';
 import { IpcsSchema } from './ipcs.js';
 import { IrqSchema } from './irq.js';
+import { KhoSchema } from './kho.js';
 import { KmemSchema } from './kmem.js';
 import { LogSchema } from './log.js';
 import { MachSchema } from './mach.js';
@@ -57,6 +58,7 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   mount: MountsSchema,
   files: FilesSchema,
   bt: BtSchema,
+  kho: KhoSchema,
   kmem: KmemSchema,
   convert: ConvertSchema,
   guests: GuestsSchema,

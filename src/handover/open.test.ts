@@ -1,0 +1,224 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { isExhumeError } from '../bytes/errors.js';
+import { viewOf } from '../bytes/struct-table.js';
+import { SparseMemory } from '../dump/testing/sparse-memory.js';
+import { Random } from '../testing/random.js';
+import { type NewNode, writeFdt } from './fdt/fdt-write.js';
+import { findHandovers, readHandover } from './open.js';
+
+const FIXTURES = fileURLToPath(new URL('../../../src/handover/fixtures/', import.meta.url));
+const fixture = (name: string): Uint8Array => Uint8Array.from(readFileSync(`${FIXTURES}${name}`));
+const PAGE = 4096;
+
+function u64(...values: readonly (number | bigint)[]): Uint8Array {
+  return new Uint8Array(BigUint64Array.from(values, BigInt).buffer);
+}
+
+function put(memory: SparseMemory, address: number, bytes: Uint8Array): void {
+  for (const [index, byte] of bytes.entries()) {
+    const at = address + index;
+    memory.at(Math.floor(at / PAGE))[at % PAGE] = byte;
+  }
+}
+
+function tree(compatible: string, properties: Record<string, Uint8Array>, children: NewNode[] = []): Uint8Array {
+  const list = Object.entries(properties).map(([name, value]) => ({ name, value }));
+  const first = { name: 'compatible', value: new TextEncoder().encode(`${compatible}\0`) };
+  return writeFdt({ root: { name: '', properties: [first, ...list], children } });
+}
+
+/** A radix tree with these blocks, its pages from `root` on. */
+function radixTree(
+  memory: SparseMemory,
+  root: number,
+  blocks: readonly (readonly [address: number, order: number])[],
+): void {
+  let next = root + PAGE;
+  for (const [address, order] of blocks) {
+    let key = (1n << BigInt(52 - order)) | (BigInt(address) >> BigInt(12 + order));
+    const bit = Number(key & 0x7fffn);
+    key >>= 15n;
+    let at = root;
+    for (let level = 5; level >= 1; level--) {
+      const index = Number((key >> BigInt((level - 1) * 9)) & 511n);
+      const view = viewOf(memory.at(at / PAGE));
+      if (view.getBigUint64(index * 8, true) === 0n) {
+        view.setBigUint64(index * 8, BigInt(next), true);
+        memory.at(next / PAGE);
+        next += PAGE;
+      }
+      at = Number(view.getBigUint64(index * 8, true));
+    }
+    const leaf = memory.at(at / PAGE);
+    leaf[bit >> 3] = (leaf[bit >> 3] ?? 0) | (1 << (bit & 7));
+  }
+}
+
+test('a handover of Linux 7.2 reads out of the files that it left in debugfs', () => {
+  const blobs = new Map(['memblock', 'kho_test'].map((name) => [name, fixture(`${name}.dtb`)]));
+  blobs.set('kexec-metadata', fixture('kexec-metadata.bin'));
+  const handover = readHandover(fixture('in-fdt.dtb'), { memory: undefined, blobs });
+  assert.deepEqual([handover.compatible, handover.series, handover.damage], ['kho-v4', 'upstream', []]);
+  const [memblock, testing, metadata] = handover.users;
+  assert.equal(memblock?.format, 'device tree memblock-v1');
+  assert.deepEqual(memblock?.areas, [{ address: 0x3e200000, size: 4 << 20, what: 'reserve_mem trace' }]);
+  assert.equal(testing?.format, 'device tree kho-test-v1');
+  assert.deepEqual(metadata?.content?.values, [
+    { name: 'previous_release', value: '7.2.12' },
+    { name: 'kexec_count', value: '1' },
+  ]);
+});
+
+test('the radix tree names blocks of all orders, at any address', () => {
+  const memory = new SparseMemory();
+  const blocks = [
+    [0x3e200000, 9],
+    [0x3e400000, 9],
+    [0x1000, 0],
+    [0x7_0000_3000, 0],
+    [0x40_0000_0000, 18],
+  ] as const;
+  radixTree(memory, 0x100000, blocks);
+  put(memory, 0x50000, tree('kho-v4', { 'preserved-memory-map': u64(0x100000) }));
+  const [handover, another] = findHandovers(memory, undefined);
+  assert.equal(another, undefined);
+  assert.deepEqual(
+    handover?.preserved?.blocks.map(({ address, order }) => [address, order]),
+    [...blocks].sort(([a], [b]) => a - b),
+  );
+  assert.equal(handover?.address, 0x50000);
+});
+
+test('a radix tree that leads back to itself ends in damage', () => {
+  const memory = new SparseMemory();
+  for (let index = 0; index < 512; index++) viewOf(memory.at(0x100)).setBigUint64(index * 8, 0x100000n, true);
+  const handover = readHandover(tree('kho-v4', { 'preserved-memory-map': u64(0x100000) }), {
+    memory,
+    blobs: new Map(),
+  });
+  assert.ok(handover.damage.length > 0);
+  assert.deepEqual(handover.preserved?.blocks, []);
+});
+
+for (const size of [512, PAGE]) {
+  test(`kho-v1 with bitmaps of ${size} bytes: their size is told by how they lie`, () => {
+    const memory = new SparseMemory();
+    const chunk = viewOf(memory.at(0x200));
+    const covered = size * 8 * PAGE;
+    chunk.setUint32(8, 0, true);
+    chunk.setUint32(12, 2, true);
+    for (const index of [0, 1]) {
+      chunk.setBigUint64(16 + index * 16, BigInt(covered * (index + 3)), true);
+      chunk.setBigUint64(24 + index * 16, BigInt(0x300000 + index * size), true);
+      put(memory, 0x300000 + index * size, Uint8Array.of(0b101));
+      memory.at(0x301);
+    }
+    const child = { name: 'user', properties: [{ name: 'fdt', value: u64(0x400000) }], children: [] };
+    const blob = tree('kho-v1', { 'preserved-memory-map': u64(0x200000) }, [child]);
+    put(memory, 0x400000, tree('user-v1', {}));
+    const { preserved, users } = readHandover(blob, { memory, blobs: new Map() });
+    assert.deepEqual(
+      preserved?.blocks.map(({ address }) => address),
+      [3, 4].flatMap((index) => [covered * index, covered * index + 2 * PAGE]),
+    );
+    assert.equal(users[0]?.format, 'device tree user-v1');
+  });
+}
+
+test('a memfd in a live update session has its folios, and its memory its owner', () => {
+  const memory = new SparseMemory();
+  const luo = viewOf(memory.at(0x500));
+  put(memory, 0x500000, new TextEncoder().encode('luo-v5'));
+  luo.setBigUint64(8, 3n, true);
+  luo.setBigUint64(16, 0x501000n, true);
+  put(memory, 0x501000, u64(0, 1));
+  put(memory, 0x501010, new TextEncoder().encode('vm'));
+  put(memory, 0x501010 + 64, u64(0x502000, 1));
+  put(memory, 0x502000, u64(0, 1));
+  put(memory, 0x502010, new TextEncoder().encode('memfd-v2'));
+  put(memory, 0x502010 + 48, u64(0x503000, 7));
+  put(memory, 0x503000, u64(0, 5000));
+  put(memory, 0x503018, u64(2));
+  put(memory, 0x503020, u64(0x504000));
+  viewOf(memory.at(0x503)).setUint32(0x28, 1, true);
+  put(memory, 0x504000, u64(0, 0x505000, 0));
+  put(memory, 0x505000, u64(0x600n | (3n << 52n), 0, 0x777n | (2n << 52n), 1));
+  const child = {
+    name: 'LUO',
+    properties: [
+      { name: 'blob-size', value: u64(32) },
+      { name: 'preserved-data', value: u64(0x500000) },
+    ],
+    children: [],
+  };
+  const { files, users, damage } = readHandover(tree('kho-v4', {}, [child]), { memory, blobs: new Map() });
+  assert.deepEqual(damage, []);
+  assert.deepEqual(files, [
+    {
+      name: 'vm/7',
+      size: 5000,
+      folios: [
+        { address: 0x600000, index: 0, flags: 3 },
+        { address: 0x777000, index: 1, flags: 2 },
+      ],
+    },
+  ]);
+  assert.equal(users[0]?.format, 'struct luo_ser luo-v5');
+  assert.ok(users[0]?.areas.some(({ address, what }) => address === 0x600000 && what === 'vm/7: folio'));
+});
+
+test('the series of 2023/24 names its memory in the tree', () => {
+  const cpu = {
+    name: 'cpu0',
+    properties: [
+      { name: 'compatible', value: new TextEncoder().encode('ftrace,cpu-v1\0') },
+      { name: 'cpu', value: Uint8Array.of(0, 0, 0, 0) },
+      { name: 'mem', value: u64(0x10000038, 0x38, 0x20000000, 4096, 0x10000070, 0x38, 0x20001000, 4096) },
+    ],
+    children: [],
+  };
+  const { series, preserved, users } = readHandover(
+    tree('kho-v1', {}, [{ name: 'ftrace', properties: [], children: [cpu] }]),
+    { memory: undefined, blobs: new Map() },
+  );
+  assert.equal(series, '2023');
+  assert.deepEqual(
+    preserved?.blocks.map(({ address, size }) => [address, size]),
+    [
+      [0x10000000, 4096],
+      [0x20000000, 8192],
+    ],
+  );
+  assert.equal(users[0]?.content?.children[0]?.values.find(({ name }) => name === 'cpu')?.value, '0');
+});
+
+test('a device tree of something else is no handover; a later version is shown by its shape', () => {
+  const source = { memory: undefined, blobs: new Map<string, Uint8Array>() };
+  assert.throws(() => readHandover(tree('virtio,mmio', {}), source), { code: 'EXH_UNSUPPORTED_FORMAT' });
+  assert.equal(readHandover(tree('kho-v9', { something: u64(1) }), source).series, undefined);
+});
+
+test('mutated memory and trees end in errors of ours or in damage that is told', () => {
+  const random = new Random(11);
+  for (let round = 0; round < 150; round++) {
+    const memory = new SparseMemory();
+    radixTree(memory, 0x100000, [
+      [0x3e200000, 9],
+      [0x1000, 0],
+    ]);
+    put(memory, 0x50000, tree('kho-v4', { 'preserved-memory-map': u64(0x100000) }));
+    const pfns = [...memory.pages.keys()];
+    for (let change = 0; change < 4; change++) {
+      const page = memory.at(pfns[random.below(pfns.length)] ?? 0);
+      page[random.below(256)] = random.below(256);
+    }
+    try {
+      findHandovers(memory, undefined);
+    } catch (error) {
+      assert.ok(isExhumeError(error), String(error));
+    }
+  }
+});

@@ -1,0 +1,53 @@
+import { sizeText } from '../../handover/words.js';
+import type { KhoHandover, KhoReport } from '../schema/kho.js';
+import { columns } from './table-columns.js';
+
+/** The tree of each handover with every value in words. */
+export function* khoShowText({ handovers }: KhoReport): Generator<string> {
+  for (const [index, handover] of handovers.entries()) {
+    if (index > 0) yield '';
+    yield* headText(handover);
+    for (const { name, blob, format, lines } of handover.users) {
+      yield '';
+      yield `${name}: ${format}${blob === null ? '' : `, ${sizeText(blob.size)} at ${blob.address}`}`;
+      for (const line of lines) {
+        const indent = '  '.repeat(line.depth + 1);
+        if (line.value !== null) yield `${indent}${line.name} = ${line.value}`;
+        else if (line.depth > 0) yield `${indent}${line.name}:`;
+      }
+    }
+    for (const { name, size, folios } of handover.files) yield `file ${name}: ${sizeText(size)}, ${folios} folios`;
+  }
+  if (handovers.length === 0) yield 'no handover';
+}
+
+/** The preserved memory of each handover, by address. */
+export function* khoMapText({ handovers }: KhoReport): Generator<string> {
+  for (const [index, handover] of handovers.entries()) {
+    if (index > 0) yield '';
+    yield* headText(handover);
+    if (handover.preserved === null) continue;
+    yield '';
+    const rows = handover.preserved.blocks.map(({ address, size, order, owner, scratch }) => [
+      address,
+      sizeText(size),
+      String(order),
+      `${owner ?? '?'}${scratch ? ' (in scratch memory!)' : ''}`,
+    ]);
+    yield* columns([['ADDRESS', 'SIZE', 'ORDER', 'OWNER'], ...rows], [3]);
+  }
+  if (handovers.length === 0) yield 'no handover';
+}
+
+function* headText(handover: KhoHandover): Generator<string> {
+  const { compatible, series, direction, address, totalSize, scratch, preserved, evidence } = handover;
+  const kind = series === '2023' ? ' of the series of 2023/24' : series === null ? ', told by its shape' : '';
+  const way = direction === null ? '' : `${direction} `;
+  const place = address === null ? '' : ` at ${address}`;
+  yield `${way}handover ${compatible}${kind}: a tree of ${totalSize} bytes${place}`;
+  for (const { address: start, size } of scratch) yield `  scratch    ${start}, ${sizeText(size)}`;
+  if (preserved !== null) {
+    yield `  preserved  ${sizeText(preserved.bytes)} in ${preserved.blocks.length} places (${preserved.form})`;
+  }
+  for (const one of evidence) yield `  evidence   ${one}`;
+}
