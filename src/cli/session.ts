@@ -35,6 +35,8 @@ export interface Answer {
   readonly lines: (options: TextOptions) => Iterable<string>;
   /** The same text in large pieces of whole lines, where it is made so: each is put out as it is. */
   readonly pieces?: () => Iterable<string>;
+  /** It answers yes or no, and this is a no: told by the exit status. */
+  readonly failed?: boolean;
   /** The text names what was damaged; where it does not, stderr does. */
   readonly tellsDamage?: boolean;
 }
@@ -68,12 +70,12 @@ export class Session {
     stream: 'stdout' | 'stderr' = 'stdout',
   ): Promise<void> {
     try {
-      const { model, lines, pieces, tellsDamage } = await work();
+      const { model, lines, pieces, tellsDamage, failed } = await work();
       if (options.json) await this.emit(options, jsonLines(model), stream);
       else if (pieces !== undefined) await this.emit(options, pieces(), stream, writePieces);
       else await this.emit(options, lines(this.textOptions(options)), stream);
       if (!options.json && !tellsDamage) this.tellDamage(model.damage);
-      this.status = model.complete ? EXIT.answered : EXIT.inPart;
+      this.status = model.complete && !failed ? EXIT.answered : EXIT.inPart;
     } catch (error) {
       this.fail(error, (options.json ?? false) && stream === 'stdout');
     }

@@ -67,6 +67,12 @@ export function findHandovers(memory: PhysicalMemory, kernel: Kernel | undefined
   return found;
 }
 
+/** Was the kernel built with kexec handover? One without symbols is taken to be. */
+export function hasHandover({ symbols }: Kernel): boolean {
+  const known = symbols.address('linux_banner') !== undefined;
+  return !known || symbols.address('kho_in') !== undefined || symbols.address('kho_retrieve_subtree') !== undefined;
+}
+
 interface Told extends Omit<UpstreamFacts, 'address'> {
   readonly address: number;
 }

@@ -1,8 +1,8 @@
 import { hex } from '../bytes/address.js';
 import type { Damage } from '../bytes/errors.js';
 import type { DecodedNode, Handover, MemoryArea, PreservedBlock } from '../handover/model.js';
-import type { KhoHandover, KhoLine, KhoReport } from './schema/kho.js';
-import { damageReport } from './words.js';
+import type { KhoHandover, KhoHead, KhoLine, KhoReport } from './schema/kho.js';
+import { damageReport, hexOrNull } from './words.js';
 
 /** What handovers say, for people and programs. */
 export function buildKho(handovers: readonly Handover[]): KhoReport {
@@ -16,13 +16,9 @@ export function buildKho(handovers: readonly Handover[]): KhoReport {
 }
 
 function handoverReport(handover: Handover): KhoHandover {
-  const { compatible, series, direction, address, tree, scratch, preserved, users, files, evidence } = handover;
+  const { scratch, preserved, users, files, evidence } = handover;
   return {
-    compatible,
-    series: series ?? null,
-    direction: direction ?? null,
-    address: address === undefined ? null : hex(address),
-    totalSize: tree.totalSize,
+    ...headReport(handover),
     scratch: scratch.map(areaReport),
     preserved:
       preserved === undefined
@@ -44,7 +40,18 @@ function handoverReport(handover: Handover): KhoHandover {
   };
 }
 
-function areaReport({ address, size }: MemoryArea): { address: string; size: number } {
+/** What tells handovers apart. */
+export function headReport({ compatible, series, direction, address, tree }: Handover): KhoHead {
+  return {
+    compatible,
+    series: series ?? null,
+    direction: direction ?? null,
+    address: hexOrNull(address),
+    totalSize: tree.totalSize,
+  };
+}
+
+export function areaReport({ address, size }: MemoryArea): { address: string; size: number } {
   return { address: hex(address), size };
 }
 

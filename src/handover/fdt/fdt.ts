@@ -59,6 +59,8 @@ export interface Fdt {
   readonly bootCpu: number;
   /** What the header says the blob has, in bytes; there may be fewer. */
   readonly totalSize: number;
+  /** How many of them are there. */
+  readonly presentSize: number;
   /** It was still being written. */
   readonly inProgress: boolean;
   readonly reservations: readonly FdtReservation[];
@@ -145,6 +147,7 @@ class FdtReader {
       lastCompatible: header.last_comp_version,
       bootCpu: header.boot_cpuid_phys,
       totalSize: header.totalsize,
+      presentSize: this.end,
       inProgress: this.inProgress,
       reservations,
       root: named(root, names),

@@ -10,6 +10,7 @@ export const MEMFD_COMPATIBLE = /^memfd-v2$/;
 /** Of include/uapi/linux/fcntl.h, from the lowest bit. */
 const SEALS = ['F_SEAL_SEAL', 'F_SEAL_SHRINK', 'F_SEAL_GROW', 'F_SEAL_WRITE', 'F_SEAL_FUTURE_WRITE', 'F_SEAL_EXEC'];
 const PFN_BITS = 52n;
+const PFN_MASK = (1n << PFN_BITS) - 1n;
 /** Of a folio: it has data of the user's. */
 export const FOLIO_DIRTY = 1;
 /** Of a folio: it was filled, with zeros at least. */
@@ -33,8 +34,10 @@ export function readMemfd(reader: HandoverReader, address: bigint, name: string)
     if (piece === undefined) break;
     const within = BigInt(piece.address) + BigInt(at % piece.size);
     const folio = MEMFD_FOLIO.read(reader.view(within, MEMFD_FOLIO.size), 0, true);
+    // Nothing was there: the next kernel leaves it a hole.
+    if ((folio.pfn_flags & PFN_MASK) === 0n) continue;
     found.push({
-      address: Number((folio.pfn_flags & ((1n << PFN_BITS) - 1n)) * BigInt(PAGE)),
+      address: Number((folio.pfn_flags & PFN_MASK) * BigInt(PAGE)),
       index: Number(folio.index),
       flags: Number(folio.pfn_flags >> PFN_BITS),
     });

@@ -2,6 +2,8 @@ import { type Damage, damageOf, ExhumeError } from '../../bytes/errors.js';
 import type { MemoryArea, PreservedBlock, PreservedMap } from '../model.js';
 import { type HandoverReader, PAGE } from '../source-reader.js';
 
+/** The part that damage to a map is told of. */
+export const MAP_PART = 'preserved memory map';
 const PAGE_SHIFT = 12n;
 /** `KHO_TREE_MAX_DEPTH`: five levels of tables above one of bitmaps. */
 const LEVELS = 5;
@@ -36,7 +38,7 @@ class Gathering {
       this.own.push({ address: Number(address), size });
       return bytes;
     } catch (error) {
-      if (this.damage.length < 16) this.damage.push(damageOf('preserved memory map', error));
+      if (this.damage.length < 16) this.damage.push(damageOf(MAP_PART, error));
       return undefined;
     }
   }

@@ -3,7 +3,7 @@ import { type Fdt, fdtStrings, fdtValue, readFdt } from '../fdt/fdt.js';
 import type { Handover, HandoverFile, HandoverSource, HandoverUser, MemoryArea, PreservedMap } from '../model.js';
 import { HandoverReader, physical, u64Of } from '../source-reader.js';
 import { node } from '../words.js';
-import { bitmapSize, readBitmaps, readRadixTree } from './preserved-map.js';
+import { bitmapSize, MAP_PART, readBitmaps, readRadixTree } from './preserved-map.js';
 import { propertyText, readUser } from './users.js';
 
 /** Names that roots of upstream handovers use, to tell them when the names themselves are cut off. */
@@ -52,7 +52,7 @@ export function readUpstream(tree: Fdt, source: HandoverSource, facts: UpstreamF
       evidence.push(`${compatible}: ${preserved.form}`);
       damage.push(...preserved.damage);
     } catch (error) {
-      damage.push(damageOf('preserved memory map', error));
+      damage.push(damageOf(MAP_PART, error));
     }
   }
   const files: HandoverFile[] = [];

@@ -13,6 +13,7 @@ import { InfoSchema } from './info.js';
 import { IpcsSchema } from './ipcs.js';
 import { IrqSchema } from './irq.js';
 import { KhoSchema } from './kho.js';
+import { KhoCheckSchema } from './kho-check.js';
 import { KmemSchema } from './kmem.js';
 import { LogSchema } from './log.js';
 import { MachSchema } from './mach.js';
@@ -59,6 +60,7 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   files: FilesSchema,
   bt: BtSchema,
   kho: KhoSchema,
+  'kho-check': KhoCheckSchema,
   kmem: KmemSchema,
   convert: ConvertSchema,
   guests: GuestsSchema,

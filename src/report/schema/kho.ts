@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox';
 import { Count, document, Hex, nullable, Text } from './common.js';
 
-const AreaSchema = Type.Object(
+export const AreaSchema = Type.Object(
   { address: Hex('Physical'), size: Count('In bytes') },
   { description: 'A stretch of physical memory' },
 );
@@ -16,13 +16,20 @@ const LineSchema = Type.Object(
 );
 export type KhoLine = Static<typeof LineSchema>;
 
+/** What tells handovers apart. */
+export const KHO_HEAD = {
+  compatible: Text("The root's"),
+  series: nullable(Type.String(), 'upstream, or 2023: the series of 2023/24; null: told by its shape alone'),
+  direction: nullable(Type.String(), 'incoming: from the kernel before; outgoing: to the next one'),
+  address: nullable(Hex('Of the tree, physical'), 'null: not told'),
+  totalSize: Count('Of the tree, by its header, in bytes'),
+};
+const HeadSchema = Type.Object(KHO_HEAD);
+export type KhoHead = Static<typeof HeadSchema>;
+
 const HandoverSchema = Type.Object(
   {
-    compatible: Text("The root's"),
-    series: nullable(Type.String(), 'upstream, or 2023: the series of 2023/24; null: told by its shape alone'),
-    direction: nullable(Type.String(), 'incoming: from the kernel before; outgoing: to the next one'),
-    address: nullable(Hex('Of the tree, physical'), 'null: not told'),
-    totalSize: Count('Of the tree, by its header, in bytes'),
+    ...KHO_HEAD,
     scratch: Type.Array(AreaSchema, { description: 'Where the next kernel may do as it likes' }),
     preserved: nullable(
       Type.Object({

@@ -1,5 +1,5 @@
 import { sizeText } from '../../handover/words.js';
-import type { KhoHandover, KhoReport } from '../schema/kho.js';
+import type { KhoHandover, KhoHead, KhoReport } from '../schema/kho.js';
 import { columns } from './table-columns.js';
 
 /** The tree of each handover with every value in words. */
@@ -40,14 +40,19 @@ export function* khoMapText({ handovers }: KhoReport): Generator<string> {
 }
 
 function* headText(handover: KhoHandover): Generator<string> {
-  const { compatible, series, direction, address, totalSize, scratch, preserved, evidence } = handover;
-  const kind = series === '2023' ? ' of the series of 2023/24' : series === null ? ', told by its shape' : '';
-  const way = direction === null ? '' : `${direction} `;
-  const place = address === null ? '' : ` at ${address}`;
-  yield `${way}handover ${compatible}${kind}: a tree of ${totalSize} bytes${place}`;
+  const { scratch, preserved, evidence } = handover;
+  yield khoTitle(handover);
   for (const { address: start, size } of scratch) yield `  scratch    ${start}, ${sizeText(size)}`;
   if (preserved !== null) {
     yield `  preserved  ${sizeText(preserved.bytes)} in ${preserved.blocks.length} places (${preserved.form})`;
   }
   for (const one of evidence) yield `  evidence   ${one}`;
+}
+
+/** Which handover it is, in one line. */
+export function khoTitle({ compatible, series, direction, address, totalSize }: KhoHead): string {
+  const kind = series === '2023' ? ' of the series of 2023/24' : series === null ? ', told by its shape' : '';
+  const way = direction === null ? '' : `${direction} `;
+  const place = address === null ? '' : ` at ${address}`;
+  return `${way}handover ${compatible}${kind}: a tree of ${totalSize} bytes${place}`;
 }

@@ -1,0 +1,149 @@
+import { PAGE_STATES, type PhysicalMemory } from '../../dump/memory.js';
+import type { Handover, MemoryArea } from '../model.js';
+import { blockAt } from '../preserved.js';
+import { PAGE } from '../source-reader.js';
+import { AreaSet } from './area-set.js';
+import { type Finding, finding, findingAbout } from './finding.js';
+
+const PRESERVED = 'preserved memory';
+/** Pages whose presence is looked at: 256 GiB. */
+const MOST_PAGES = 1 << 26;
+const PAGES_AT_ONCE = 1 << 16;
+
+/** Where preserved memory lies: against scratch memory, against what users name, and whether it is there at all. */
+export function* checkMemory(handover: Handover, memory: PhysicalMemory | undefined): Generator<Finding | undefined> {
+  const { preserved, scratch, series } = handover;
+  if (preserved === undefined) {
+    yield finding('note', 'map', PRESERVED, 'its map is not there: only descriptions were checked');
+    return;
+  }
+  const kept = new AreaSet(preserved.blocks);
+  const free = new AreaSet(scratch);
+  yield findingAbout(
+    {
+      severity: 'lost',
+      check: 'scratch',
+      about: PRESERVED,
+      message: 'lies in scratch memory, where the next kernel writes before it looks at the map',
+    },
+    flat(kept.areas(), (area) => free.within(area)),
+  );
+  if (series !== '2023') {
+    yield findingAbout(
+      {
+        severity: 'refused',
+        check: 'alignment',
+        about: PRESERVED,
+        message: 'blocks that do not begin at a multiple of their size: the next kernel never gives them back',
+      },
+      preserved.blocks.filter(({ address, size }) => address % size !== 0),
+    );
+    yield* checkNamed(handover, kept);
+  }
+  if (memory !== undefined) yield* checkPresence(kept, memory);
+}
+
+/** Memory that users lead to is to be preserved, and in the blocks that they say. */
+function* checkNamed(handover: Handover, kept: AreaSet): Generator<Finding | undefined> {
+  const named = namedAreas(handover);
+  const unread = unreadMap(handover, kept);
+  if (unread !== undefined) {
+    yield finding('note', 'map', PRESERVED, `${unread}: what users name was not compared with it`);
+    return;
+  }
+  const blocks = handover.preserved?.blocks ?? [];
+  for (const [about, areas] of named) {
+    yield findingAbout(
+      {
+        severity: 'lost',
+        check: 'preserved',
+        about,
+        message: 'is not in the map: the next kernel uses it for other things',
+      },
+      flat(areas, (area) => kept.gaps(area)),
+    );
+    yield findingAbout(
+      {
+        severity: 'refused',
+        check: 'alignment',
+        about,
+        message: 'does not begin where a page does: the next kernel does not give it back',
+      },
+      areas.filter(({ address }) => address % PAGE !== 0),
+    );
+  }
+  for (const { name, folios } of handover.files) {
+    yield findingAbout(
+      {
+        severity: 'refused',
+        check: 'folios',
+        about: name,
+        message: 'folios that are not the beginning of a preserved block: the next kernel refuses the file',
+      },
+      flat(folios, ({ address }) => {
+        const area = { address, size: PAGE };
+        return blockAt(blocks, address) !== undefined || [...kept.gaps(area)].length > 0 ? [] : [area];
+      }),
+    );
+  }
+}
+
+/** Why a map says nothing of what is missing in it. */
+function unreadMap({ direction, preserved, address }: Handover, kept: AreaSet): string | undefined {
+  if ((preserved?.damage.length ?? 0) > 0) return 'its map could not be read whole';
+  // The tree itself is always preserved: a map without it was overwritten.
+  const overwritten =
+    direction !== 'outgoing' && address !== undefined && [...kept.gaps({ address, size: PAGE })].length > 0;
+  return overwritten ? 'its map is not itself preserved, and was overwritten since the handover was taken' : undefined;
+}
+
+/** Everything that is named, by who names it. */
+function namedAreas({ address, tree, users }: Handover): Map<string, MemoryArea[]> {
+  const named = new Map<string, MemoryArea[]>();
+  const add = (about: string, { address: start, size }: MemoryArea): void => {
+    const list = named.get(about);
+    if (list === undefined) named.set(about, [{ address: start, size }]);
+    else list.push({ address: start, size });
+  };
+  if (address !== undefined) add('the tree', { address, size: tree.totalSize });
+  for (const { name, blob, areas } of users) {
+    if (blob !== undefined) add(name, blob);
+    for (const area of areas) add(area.what, area);
+  }
+  return named;
+}
+
+function* checkPresence(kept: AreaSet, memory: PhysicalMemory): Generator<Finding | undefined> {
+  const ram = new AreaSet(memory.ranges().map(({ start, end }) => ({ address: start, size: end - start })));
+  yield findingAbout(
+    { severity: 'lost', check: 'ram', about: PRESERVED, message: 'is no RAM that this machine has' },
+    flat(kept.areas(), (area) => ram.gaps(area)),
+  );
+  const { missing, seen } = missingPages(kept, ram, memory);
+  if (missing > 0) {
+    yield finding('note', 'presence', PRESERVED, `${missing} of ${seen} pages are not in the dump`);
+  }
+}
+
+function missingPages(kept: AreaSet, ram: AreaSet, memory: PhysicalMemory): { missing: number; seen: number } {
+  const present = PAGE_STATES.indexOf('present');
+  const states = new Uint8Array(PAGES_AT_ONCE);
+  let missing = 0;
+  let seen = 0;
+  for (const { address, size } of flat(kept.areas(), (area) => ram.within(area))) {
+    let page = Math.floor(address / PAGE);
+    const end = Math.ceil((address + size) / PAGE);
+    while (page < end && seen < MOST_PAGES) {
+      const part = states.subarray(0, Math.min(PAGES_AT_ONCE, end - page, MOST_PAGES - seen));
+      memory.states(page, part);
+      for (const state of part) if (state !== present) missing++;
+      page += part.length;
+      seen += part.length;
+    }
+  }
+  return { missing, seen };
+}
+
+function* flat<T>(list: Iterable<T>, each: (one: T) => Iterable<MemoryArea>): Generator<MemoryArea> {
+  for (const one of list) yield* each(one);
+}

@@ -1,0 +1,80 @@
+import { viewOf } from '../../bytes/struct-table.js';
+import type { SparseMemory } from '../../dump/testing/sparse-memory.js';
+import { type NewNode, writeFdt } from '../fdt/fdt-write.js';
+
+const PAGE = 4096;
+
+/** Little endian. */
+export function u64(...values: readonly (number | bigint)[]): Uint8Array {
+  return new Uint8Array(BigUint64Array.from(values, BigInt).buffer);
+}
+
+/** Writes bytes into memory, whose pages are made. */
+export function put(memory: SparseMemory, address: number, bytes: Uint8Array): void {
+  for (const [index, byte] of bytes.entries()) {
+    const at = address + index;
+    memory.at(Math.floor(at / PAGE))[at % PAGE] = byte;
+  }
+}
+
+/** A handover's tree. */
+export function tree(compatible: string, properties: Record<string, Uint8Array>, children: NewNode[] = []): Uint8Array {
+  const list = Object.entries(properties).map(([name, value]) => ({ name, value }));
+  const first = { name: 'compatible', value: new TextEncoder().encode(`${compatible}\0`) };
+  return writeFdt({ root: { name: '', properties: [first, ...list], children } });
+}
+
+/** A radix tree with these blocks, its pages from `root` on. */
+export function radixTree(
+  memory: SparseMemory,
+  root: number,
+  blocks: readonly (readonly [address: number, order: number])[],
+): void {
+  let next = root + PAGE;
+  for (const [address, order] of blocks) {
+    let key = (1n << BigInt(52 - order)) | (BigInt(address) >> BigInt(12 + order));
+    const bit = Number(key & 0x7fffn);
+    key >>= 15n;
+    let at = root;
+    for (let level = 5; level >= 1; level--) {
+      const index = Number((key >> BigInt((level - 1) * 9)) & 511n);
+      const view = viewOf(memory.at(at / PAGE));
+      if (view.getBigUint64(index * 8, true) === 0n) {
+        view.setBigUint64(index * 8, BigInt(next), true);
+        memory.at(next / PAGE);
+        next += PAGE;
+      }
+      at = Number(view.getBigUint64(index * 8, true));
+    }
+    const leaf = memory.at(at / PAGE);
+    leaf[bit >> 3] = (leaf[bit >> 3] ?? 0) | (1 << (bit & 7));
+  }
+}
+
+/** A live update session `vm` with a memfd of 5000 bytes, token 7, from 0x500000 on; its folios at 0x600000 and 0x777000. */
+export function luoWithMemfd(memory: SparseMemory): NewNode {
+  const luo = viewOf(memory.at(0x500));
+  put(memory, 0x500000, new TextEncoder().encode('luo-v5'));
+  luo.setBigUint64(8, 3n, true);
+  luo.setBigUint64(16, 0x501000n, true);
+  put(memory, 0x501000, u64(0, 1));
+  put(memory, 0x501010, new TextEncoder().encode('vm'));
+  put(memory, 0x501010 + 64, u64(0x502000, 1));
+  put(memory, 0x502000, u64(0, 1));
+  put(memory, 0x502010, new TextEncoder().encode('memfd-v2'));
+  put(memory, 0x502010 + 48, u64(0x503000, 7));
+  put(memory, 0x503000, u64(0, 5000));
+  put(memory, 0x503018, u64(2));
+  put(memory, 0x503020, u64(0x504000));
+  viewOf(memory.at(0x503)).setUint32(0x28, 1, true);
+  put(memory, 0x504000, u64(0, 0x505000, 0));
+  put(memory, 0x505000, u64(0x600n | (3n << 52n), 0, 0x777n | (2n << 52n), 1));
+  return {
+    name: 'LUO',
+    properties: [
+      { name: 'blob-size', value: u64(32) },
+      { name: 'preserved-data', value: u64(0x500000) },
+    ],
+    children: [],
+  };
+}

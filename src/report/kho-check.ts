@@ -1,0 +1,35 @@
+import type { PhysicalMemory } from '../dump/memory.js';
+import { checkHandover } from '../handover/check/check.js';
+import type { Target } from '../handover/check/target.js';
+import type { Handover } from '../handover/model.js';
+import { areaReport, headReport } from './kho.js';
+import type { KhoCheckReport } from './schema/kho-check.js';
+import { damageReport } from './words.js';
+
+/** Handovers, where they were found, and what they are to be taken by. */
+export interface KhoCheckInput {
+  readonly handovers: readonly Handover[];
+  /** Undefined: only files are there. */
+  readonly memory: PhysicalMemory | undefined;
+  readonly target: Target | undefined;
+}
+
+/** What the receiving kernel would refuse or lose. */
+export function buildKhoCheck({ handovers, memory, target }: KhoCheckInput): KhoCheckReport {
+  const checked = handovers.map((handover) => ({
+    ...headReport(handover),
+    findings: checkHandover(handover, memory, target).map(({ areas, ...rest }) => ({
+      ...rest,
+      areas: areas.map(areaReport),
+    })),
+  }));
+  const all = checked.flatMap(({ findings }) => findings);
+  const damage = handovers.flatMap((one) => one.damage);
+  return {
+    schema: 'exhume-kho-check/1',
+    complete: damage.length === 0,
+    passed: all.every(({ severity }) => severity === 'note'),
+    handovers: checked,
+    damage: damage.map(damageReport),
+  };
+}
