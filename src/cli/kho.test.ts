@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { SparseMemory } from '../dump/testing/sparse-memory.js';
+import { luoWithMemfd, put, radixTree, tree, u64 } from '../handover/testing/build.js';
 import { SAMPLE_PATH } from '../testing/sample.js';
 import { exhume } from './testing/exhume.js';
 
@@ -30,4 +35,36 @@ test('only check has a target', async () => {
   const { status, stderr } = await exhume('kho', 'show', `${FIXTURES}in-fdt.dtb`, '--target', SAMPLE_PATH);
   assert.equal(status, 2);
   assert.match(stderr, /EXH_USAGE: show has no target/);
+});
+
+const directory = mkdtempSync(join(tmpdir(), 'exhume-kho-'));
+after(() => rmSync(directory, { recursive: true }));
+
+/** An image of 8 MiB with a handover of a memfd in it. */
+function image(): string {
+  const memory = new SparseMemory();
+  const luo = luoWithMemfd(memory);
+  memory.at(0x600).fill(1);
+  memory.at(0x777).fill(2);
+  radixTree(memory, 0x100000, [[0x600000, 0]]);
+  put(memory, 0x50000, tree('kho-v4', { 'preserved-memory-map': u64(0x100000) }, [luo]));
+  const bytes = new Uint8Array(8 << 20);
+  for (const [pfn, page] of memory.pages) if (typeof page !== 'string') bytes.set(page, pfn * 4096);
+  const path = join(directory, 'image');
+  writeFileSync(path, bytes);
+  return path;
+}
+
+test('kho extract writes a file whole, or not at all', async () => {
+  const path = image();
+  const out = join(directory, 'out');
+  const none = await exhume('kho', 'extract', path, 'vm/8', '-o', out, '--raw-memory');
+  assert.deepEqual([none.status, existsSync(out)], [2, false]);
+  const { status, stdout, stderr } = await exhume('kho', 'extract', path, 'vm/7', '-o', out, '--raw-memory');
+  assert.equal(status, 0, stderr);
+  assert.equal(stdout, `file vm/7: 5000 bytes, in ${out}\n`);
+  assert.deepEqual(readFileSync(out), Buffer.concat([Buffer.alloc(4096, 1), Buffer.alloc(904, 2)]));
+  assert.equal((await exhume('kho', 'extract', path, 'vm/7', '--raw-memory')).status, 2);
+  const files = await exhume('kho', 'extract', `${FIXTURES}in-fdt.dtb`, 'memblock', '-o', out);
+  assert.match(files.stderr, /has no memory to extract from/);
 });

@@ -1,3 +1,4 @@
+import { ExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import type { DecodedNode, HandoverFile, NamedArea } from '../model.js';
 import { type HandoverReader, PAGE } from '../source-reader.js';
@@ -31,7 +32,12 @@ export function readMemfd(reader: HandoverReader, address: bigint, name: string)
   for (let index = 0; index < Number(count); index++) {
     const at = index * MEMFD_FOLIO.size;
     const piece = list.pieces[Math.floor(at / (list.pieces[0]?.size ?? PAGE))];
-    if (piece === undefined) break;
+    if (piece === undefined) {
+      throw new ExhumeError('EXH_BAD_STRUCTURE', `a list of ${count} folios, which ends after ${index}`, {
+        expected: count,
+        found: index,
+      });
+    }
     const within = BigInt(piece.address) + BigInt(at % piece.size);
     const folio = MEMFD_FOLIO.read(reader.view(within, MEMFD_FOLIO.size), 0, true);
     // Nothing was there: the next kernel leaves it a hole.

@@ -14,6 +14,7 @@ import { IpcsSchema } from './ipcs.js';
 import { IrqSchema } from './irq.js';
 import { KhoSchema } from './kho.js';
 import { KhoCheckSchema } from './kho-check.js';
+import { KhoExtractSchema } from './kho-extract.js';
 import { KmemSchema } from './kmem.js';
 import { LogSchema } from './log.js';
 import { MachSchema } from './mach.js';
@@ -61,6 +62,7 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   bt: BtSchema,
   kho: KhoSchema,
   'kho-check': KhoCheckSchema,
+  'kho-extract': KhoExtractSchema,
   kmem: KmemSchema,
   convert: ConvertSchema,
   guests: GuestsSchema,
