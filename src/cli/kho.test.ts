@@ -31,6 +31,11 @@ test('kho check: of a tree that is cut off not everything was checked: status 1'
   assert.deepEqual([status, passed, complete], [1, true, false]);
 });
 
+test('kho check: without a handover nothing comes over: status 1', async () => {
+  const { status, stdout } = await exhume('kho', 'check', SAMPLE_PATH);
+  assert.deepEqual([status, stdout], [1, 'no handover\n']);
+});
+
 test('only check has a target', async () => {
   const { status, stderr } = await exhume('kho', 'show', `${FIXTURES}in-fdt.dtb`, '--target', SAMPLE_PATH);
   assert.equal(status, 2);

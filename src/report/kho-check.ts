@@ -28,7 +28,8 @@ export function buildKhoCheck({ handovers, memory, target }: KhoCheckInput): Kho
   return {
     schema: 'exhume-kho-check/1',
     complete: damage.length === 0,
-    passed: all.every(({ severity }) => severity === 'note'),
+    // No handover at all brings nothing over.
+    passed: handovers.length > 0 && all.every(({ severity }) => severity === 'note'),
     handovers: checked,
     damage: damage.map(damageReport),
   };

@@ -17,7 +17,7 @@ export const KhoCheckSchema = document(
   'exhume-kho-check/1',
   'What a receiving kernel refuses or loses (exhume kho check --json)',
   {
-    passed: Type.Boolean({ description: 'Nothing is refused or lost' }),
+    passed: Type.Boolean({ description: 'There is a handover, and nothing of it is refused or lost' }),
     handovers: Type.Array(Type.Object({ ...KHO_HEAD, findings: Type.Array(FindingSchema) })),
   },
 );
