@@ -16,6 +16,7 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { SAMPLE_PATH } from '../testing/sample.js';
 import { runCommandLine } from './program.js';
+import { Session } from './session.js';
 import { exhume } from './testing/exhume.js';
 
 const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
@@ -154,6 +155,23 @@ test('colours only when they are wanted', async () => {
   };
   assert.equal(await terminal({}), true);
   assert.equal(await terminal({ NO_COLOR: '1' }), false);
+});
+
+test('text that is put out as it is cannot command a terminal; elsewhere it stays as it is', async () => {
+  const shown = async (isTTY: boolean): Promise<string> => {
+    const written: string[] = [];
+    const stdout = { isTTY, write: (text: string) => written.push(text) };
+    const model = { complete: true, damage: [] };
+    const pieces = () => ['a comm of \x1b[2J\n'];
+    await new Session({ stdout, stderr: stdout, environment: {} }).answer({}, async () => ({
+      model,
+      lines: pieces,
+      pieces,
+    }));
+    return written.join('');
+  };
+  assert.equal(await shown(true), 'a comm of \\x1b[2J\n');
+  assert.equal(await shown(false), 'a comm of \x1b[2J\n');
 });
 
 test('crash is understood where it writes widths with one dash', async () => {

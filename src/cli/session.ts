@@ -72,7 +72,8 @@ export class Session {
     try {
       const { model, lines, pieces, tellsDamage, failed } = await work();
       if (options.json) await this.emit(options, jsonLines(model), stream);
-      else if (pieces !== undefined) await this.emit(options, pieces(), stream, writePieces);
+      else if (pieces !== undefined)
+        await this.emit(options, await this.safe(options, pieces(), stream), stream, writePieces);
       else await this.emit(options, lines(this.textOptions(options)), stream);
       if (!options.json && !tellsDamage) this.tellDamage(model.damage);
       this.status = model.complete && !failed ? EXIT.answered : EXIT.inPart;
@@ -128,6 +129,19 @@ export class Session {
       // Told by fail(), in the same words as every other error.
       outputError: () => {},
     };
+  }
+
+  /** Text that is put out as it is may hold whatever a dead kernel held: on a terminal no part of it is to be a command. */
+  private async safe(
+    { output }: SharedOptions,
+    pieces: Iterable<string>,
+    stream: 'stdout' | 'stderr',
+  ): Promise<Iterable<string>> {
+    if (stream !== 'stdout' || this.surroundings.stdout.isTTY !== true || output !== undefined) return pieces;
+    const { printable } = await import('../report/text/page.js');
+    return (function* () {
+      for (const piece of pieces) yield printable(piece);
+    })();
   }
 
   private get width(): number {

@@ -1,5 +1,6 @@
 import { sizeText } from '../../handover/words.js';
 import type { KhoHandover, KhoHead, KhoReport } from '../schema/kho.js';
+import { printable } from './page.js';
 import { columns } from './table-columns.js';
 
 /** The tree of each handover with every value in words. */
@@ -9,14 +10,16 @@ export function* khoShowText({ handovers }: KhoReport): Generator<string> {
     yield* headText(handover);
     for (const { name, blob, format, lines } of handover.users) {
       yield '';
-      yield `${name}: ${format}${blob === null ? '' : `, ${sizeText(blob.size)} at ${blob.address}`}`;
+      yield printable(`${name}: ${format}${blob === null ? '' : `, ${sizeText(blob.size)} at ${blob.address}`}`);
       for (const line of lines) {
         const indent = '  '.repeat(line.depth + 1);
-        if (line.value !== null) yield `${indent}${line.name} = ${line.value}`;
-        else if (line.depth > 0) yield `${indent}${line.name}:`;
+        if (line.value !== null) yield printable(`${indent}${line.name} = ${line.value}`);
+        else if (line.depth > 0) yield printable(`${indent}${line.name}:`);
       }
     }
-    for (const { name, size, folios } of handover.files) yield `file ${name}: ${sizeText(size)}, ${folios} folios`;
+    for (const { name, size, folios } of handover.files) {
+      yield printable(`file ${name}: ${sizeText(size)}, ${folios} folios`);
+    }
   }
   if (handovers.length === 0) yield 'no handover';
 }
@@ -32,7 +35,7 @@ export function* khoMapText({ handovers }: KhoReport): Generator<string> {
       address,
       sizeText(size),
       String(order),
-      `${owner ?? '?'}${scratch ? ' (in scratch memory!)' : ''}`,
+      printable(`${owner ?? '?'}${scratch ? ' (in scratch memory!)' : ''}`),
     ]);
     yield* columns([['ADDRESS', 'SIZE', 'ORDER', 'OWNER'], ...rows], [3]);
   }
@@ -46,7 +49,7 @@ function* headText(handover: KhoHandover): Generator<string> {
   if (preserved !== null) {
     yield `  preserved  ${sizeText(preserved.bytes)} in ${preserved.blocks.length} places (${preserved.form})`;
   }
-  for (const one of evidence) yield `  evidence   ${one}`;
+  for (const one of evidence) yield printable(`  evidence   ${one}`);
 }
 
 /** Which handover it is, in one line. */
