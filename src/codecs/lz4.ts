@@ -1,5 +1,9 @@
 import { ExhumeError } from '../bytes/errors.js';
 
+/** In a token: the length goes on in bytes, up to one that is not 255. */
+const MORE = 15;
+const LEAST_COPY = 4;
+
 /**
  * Decompresses an LZ4 block (lz4/doc/lz4_Block_format.md) so that it fills `into` exactly: zram's `lz4` and `lz4hc`.
  * Throws EXH_CODEC when the data is broken, or makes one byte more or less. Reads and writes only inside the arrays.
@@ -7,19 +11,14 @@ import { ExhumeError } from '../bytes/errors.js';
 export function decodeLz4(compressed: Uint8Array, into: Uint8Array): void {
   let input = 0;
   let output = 0;
-  /** A length of 15 goes on in bytes, up to one that is not 255. */
-  const length = (start: number): number => {
-    let sum = start;
-    if (start !== 15) return sum;
-    for (let byte = 255; byte === 255; ) {
-      byte = compressed[input++] ?? fail('the data ends inside a length');
-      sum += byte;
-    }
-    return sum;
-  };
   while (input < compressed.length) {
     const token = compressed[input++] as number;
-    const literals = length(token >>> 4);
+    let literals = token >>> 4;
+    if (literals === MORE) {
+      const end = lengthEnd(compressed, input);
+      literals += lengthOf(compressed, input, end);
+      input = end;
+    }
     if (literals > compressed.length - input || literals > into.length - output) fail('literals do not fit');
     into.set(compressed.subarray(input, input + literals), output);
     input += literals;
@@ -29,12 +28,27 @@ export function decodeLz4(compressed: Uint8Array, into: Uint8Array): void {
     if (input + 2 > compressed.length) fail('the data ends inside a distance');
     const distance = (compressed[input] as number) | ((compressed[input + 1] as number) << 8);
     input += 2;
-    const copied = length(token & 15) + 4;
+    let copied = (token & 15) + LEAST_COPY;
+    if ((token & 15) === MORE) {
+      const end = lengthEnd(compressed, input);
+      copied += lengthOf(compressed, input, end);
+      input = end;
+    }
     if (distance === 0 || distance > output) fail('a copy reaches before the first byte');
     if (copied > into.length - output) fail(`more than ${into.length} bytes`);
     for (const stop = output + copied; output < stop; output++) into[output] = into[output - distance] as number;
   }
   if (output !== into.length) fail(`${output} bytes instead of ${into.length}`);
+}
+
+/** Where the bytes of a length end: behind the first that is not 255. */
+function lengthEnd(compressed: Uint8Array, start: number): number {
+  for (let at = start; at < compressed.length; at++) if (compressed[at] !== 255) return at + 1;
+  return fail('the data ends inside a length');
+}
+
+function lengthOf(compressed: Uint8Array, start: number, end: number): number {
+  return (end - start - 1) * 255 + (compressed[end - 1] as number);
 }
 
 function fail(problem: string): never {

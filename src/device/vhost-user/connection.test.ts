@@ -219,12 +219,13 @@ test('memory that is a private copy of what was passed is told of: requests do n
   const machine = await client();
   await machine.greet();
   await machine.start();
-  for (let round = 0; round < 5; round++) {
-    machine.rings[0]?.submit([part(0, 8)], [part(64, 8)], 2 * round);
+  // Kicks that come while one is being looked at are one kick: on a busy machine it takes more of them.
+  for (let round = 0; seen.memory.length === 0; round++) {
+    assert.ok(round < 1000, 'it is never told');
+    machine.rings[0]?.submit([part(0, 8)], [part(64, 8)], (2 * round) % 16);
     machine.kick(0);
     for (let turns = 0; turns < 20; turns++) await turn();
   }
-  await until(() => seen.memory.length > 0);
   assert.deepEqual([seen.memory, device.handled], [['nothing'], 0]);
   const file = new Uint8Array(SIZE);
   readSync(memory.descriptor, file, 0, SIZE, 0);
