@@ -158,7 +158,7 @@ function encodingsOf({ base, address, wide }: OffsetTable): [KallsymsEncoding, b
 
 /** VMCOREINFO does not tell where `kallsyms_seqs_of_names` is, but it is the last table (from 6.4), */
 function after(offsets: bigint, length: number, relativeBase: bigint | undefined): bigint {
-  return relativeBase === undefined ? aligned(offsets + BigInt(length)) : relativeBase + 8n;
+  return relativeBase === undefined ? offsets + BigInt(length) : relativeBase + 8n;
 }
 
 /** or (6.2, 6.3) the one before the token table. */
@@ -166,7 +166,7 @@ function before(tokenTable: bigint, length: number): bigint {
   return tokenTable - aligned(BigInt(length));
 }
 
-/** Each table of kallsyms begins at a multiple of eight bytes. */
+/** Each table of kallsyms begins at a multiple of eight bytes; since they are place-relative, of four. */
 function aligned(value: bigint): bigint {
   return (value + 7n) & ~7n;
 }

@@ -181,16 +181,15 @@ function offsetTables(numSyms: number, count: number, afterTokenIndex: number, s
   const add = (at: number, relativeBaseAt: number | undefined, width: 4 | 8): void => {
     if (at >= 0 && at + count * width <= size) tables.push({ at, relativeBaseAt, width });
   };
-  // From 6.4: after the token index, the base (where there is one) behind them.
-  const after = (afterTokenIndex + 7) & ~7;
-  const behind = (after + count * 4 + 7) & ~7;
-  if (behind + 8 <= size) add(after, behind, 4);
+  // From 6.4: after the token index, which is as aligned as they are; the base (where there is one) behind them.
+  const behind = (afterTokenIndex + count * 4 + 7) & ~7;
+  if (behind + 8 <= size) add(afterTokenIndex, behind, 4);
   // To 6.3: before num_syms, the base between.
   const base = (numSyms & ~7) - 8;
   add((base - count * 4) & ~7, base, 4);
   // To 4.5: 8-byte addresses, no base.
   add((numSyms & ~7) - count * 8, undefined, 8);
   // From 7.0: place-relative, the base is the table's own address.
-  add(after, undefined, 4);
+  add(afterTokenIndex, undefined, 4);
   return tables;
 }

@@ -66,10 +66,13 @@ const LAYOUTS: readonly Partial<ImageOptions>[] = [
   { order: 'new', encoding: 'absolute-percpu', sequences: true },
   { order: 'new', encoding: 'base-relative', sequences: true },
   { order: 'new', encoding: 'place-relative', sequences: true },
+  // One of the two has the token index at no multiple of 8.
+  { order: 'new', encoding: 'place-relative', sequences: true, alignment: 4, begin: 0 },
+  { order: 'new', encoding: 'place-relative', sequences: true, alignment: 4, begin: 4 },
 ];
 
 for (const layout of LAYOUTS) {
-  const title = `${layout.order} order, ${layout.encoding}${layout.markerBytes === 8 ? ', 8-byte markers' : ''}${layout.sequences ? ', sequence numbers' : ''}`;
+  const title = `${layout.order} order, ${layout.encoding}${layout.markerBytes === 8 ? ', 8-byte markers' : ''}${layout.sequences ? ', sequence numbers' : ''}${layout.alignment === 4 ? `, in words of 4 from ${layout.begin} on` : ''}`;
   test(`the scan finds tables in the ${title}, and every symbol comes out`, () => {
     const encoding: KallsymsEncoding = layout.encoding ?? 'absolute';
     const withPerCpu = encoding === 'absolute' || encoding === 'absolute-percpu';

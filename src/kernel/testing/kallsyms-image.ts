@@ -20,6 +20,10 @@ export interface ImageOptions {
   readonly markerBytes?: 4 | 8;
   /** `kallsyms_seqs_of_names`, since 6.2: three bytes a symbol. */
   readonly sequences?: boolean;
+  /** What each table begins at a multiple of: 4 since 7.0, by default 8. */
+  readonly alignment?: 4 | 8;
+  /** Where the first one begins, in bytes behind a page's beginning. */
+  readonly begin?: number;
 }
 
 /** Bytes before and after the tables, so that nothing lies at the edge of the image. */
@@ -45,13 +49,15 @@ export function kallsymsImage(symbols: readonly LaidOutSymbol[], options: ImageO
     options.order === 'old'
       ? [offsets, ...base, ...head, sequences, ...tail]
       : [...head, ...tail, offsets, ...base, sequences];
-  const image = new Uint8Array(2 * MARGIN + parts.reduce((sum, part) => sum + ((part.length + 7) & ~7), 0));
-  let at = MARGIN;
+  const { alignment = 8, begin = 0 } = options;
+  const aligned = (length: number): number => Math.ceil(length / alignment) * alignment;
+  const image = new Uint8Array(2 * MARGIN + parts.reduce((sum, part) => sum + aligned(part.length), 0));
+  let at = MARGIN + begin;
   let offsetsAt = 0;
   for (const part of parts) {
     if (part === offsets) offsetsAt = at;
     image.set(part, at);
-    at += (part.length + 7) & ~7;
+    at += aligned(part.length);
   }
   writeOffsets(viewOf(image), offsetsAt, symbols, options);
   return image;
