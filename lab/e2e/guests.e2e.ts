@@ -100,9 +100,14 @@ function testFiltered(host: Host, directory: string): void {
     const originals = whole.flatMap(({ name }) =>
       registersOf(said('regs', [join(directory, 'host.elf')], '--guest', name) as RegsReport),
     );
-    for (const { name, index, cpus } of guests) {
+    for (const { name, index, cpus, memoryBytes } of guests) {
       const told = damage.find(({ part }) => part === `guest ${name}: memory`)?.message ?? '';
-      assert.match(told, /^user pages were left out .*-d 23 keeps them/);
+      const slots = damage.some(
+        ({ code, part }) => code === 'EXH_PAGE_EXCLUDED' && part === `guest ${name}: memory slots`,
+      );
+      // Where its memory would be is told by structures that may be gone, too.
+      const nowhere = host.kernel !== '6.1' && slots && memoryBytes === 0;
+      if (!nowhere) assert.match(told, /^user pages were left out .*-d 23 keeps them/);
       const here = registersOf(said('regs', [filtered], '--guest', `index:${index}`) as RegsReport);
       assert.equal(here.length, cpus.length);
       for (const [cpu, kept] of here.entries()) {
@@ -117,7 +122,7 @@ function testFiltered(host: Host, directory: string): void {
       const refused = run(process.execPath, [EXHUME, 'guests', filtered, '--extract', name, '-o', out], {
         accept: [4],
       });
-      assert.match(refused.stderr, /EXH_PAGE_EXCLUDED: .*-d 23 keeps them/);
+      assert.match(refused.stderr, nowhere ? /describes no memory/ : /EXH_PAGE_EXCLUDED: .*-d 23 keeps them/);
       assert.equal(existsSync(out), false);
     }
   });

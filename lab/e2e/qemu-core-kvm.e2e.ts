@@ -27,7 +27,10 @@ for (const host of HOSTS) {
   const directory = sceneDirectory(host.name);
   const file = join(directory, 'host.elf');
   const dump = openDumpFiles([file]);
-  for (const guest of host.guests) testCore(guest, file, dump, join(directory, `${guest.name}.registers`));
+  for (const guest of host.guests) {
+    // What is swapped out of QEMU's own structures is not in the core that is written of it.
+    if (!guest.swapped) testCore(guest, file, dump, join(directory, `${guest.name}.registers`));
+  }
 }
 
 function testCore(guest: InnerGuest, file: string, host: Container, registers: string): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { virtualAddress } from '../bytes/address.js';
+import { physicalAddress, virtualAddress } from '../bytes/address.js';
 import { LinearMemory } from '../machine/linear-memory.js';
 import { openSample } from '../testing/sample.js';
 import { EvidenceLog } from './evidence.js';
@@ -46,4 +46,25 @@ test('a kernel whose image was written over comes after whole ones, and the evid
     log.all.map(({ question, answer, accepted }) => [question, answer, accepted]),
     [['kernel', 'torn', false]],
   );
+});
+
+test('an image of which the first and the last byte are there, and large pages between lead elsewhere, was written over', () => {
+  const start = kernel.symbols.address('_stext') ?? virtualAddress(0);
+  const stop = kernel.symbols.address('__bss_stop') ?? virtualAddress(0);
+  const physical = kernel.memory.translate(start);
+  assert.ok(physical !== undefined);
+  const half = 6 << 20;
+  const size = Number(stop - start);
+  const elsewhere = new LinearMemory(kernel.memory.physical, true, [
+    { virtual: start, physical, size: half },
+    { virtual: virtualAddress(start + BigInt(half)), physical: physicalAddress(physical + half * 4), size: half },
+    {
+      virtual: virtualAddress(start + BigInt(half * 2)),
+      physical: physicalAddress(physical + half * 2),
+      size: size - half * 2,
+    },
+  ]);
+  const torn = like({ release: 'torn', role: 'crashed', stoppedTime: 1000, memory: elsewhere });
+  const whole = like({ release: 'whole', role: 'running', stoppedTime: 1000 });
+  assert.deepEqual(releases([torn, whole]), ['whole', 'torn']);
 });

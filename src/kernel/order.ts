@@ -32,15 +32,25 @@ function sensible(time: number | undefined): number {
   return time !== undefined && time < 2 ** 32 ? time : 0;
 }
 
-/** An image is one piece of physical memory, from its first byte to its last. */
+/** Large pages of the kernel map: what was written over of an image is at least one of them. */
+const LARGE_PAGE = 1n << 21n;
+/** No image is larger. */
+const LARGEST_IMAGE = 1n << 30n;
+
+/** An image is one piece of physical memory, from its first byte to its last; parts that the kernel itself gave up are not mapped. */
 function isTorn({ symbols, memory }: Kernel): boolean {
   const start = symbols.address('_stext') ?? symbols.address('_text');
   const stop = symbols.address('__bss_stop');
-  if (start === undefined || stop === undefined) return false;
+  if (start === undefined || stop === undefined || stop - start > LARGEST_IMAGE) return false;
   try {
     const first = memory.translate(start);
-    const last = memory.translate((stop - 1n) as VirtualAddress);
-    return first === undefined || last === undefined || BigInt(last - first) !== stop - 1n - start;
+    const last = stop - 1n;
+    if (first === undefined || memory.translate(last as VirtualAddress) === undefined) return true;
+    for (let at: bigint = start; at <= last; at = at === last || at + LARGE_PAGE < last ? at + LARGE_PAGE : last) {
+      const here = memory.translate(at as VirtualAddress);
+      if (here !== undefined && BigInt(here - first) !== at - start) return true;
+    }
+    return false;
   } catch (error) {
     // A page of its tables that is not in the dump says nothing.
     if (isExhumeError(error)) return false;

@@ -3,6 +3,9 @@ import { fieldReader, fieldType, readInteger } from '../print/fields.js';
 import { isPrintable, printableText } from '../print/text-bytes.js';
 import type { BodyContext, EventBody } from './kinds.js';
 
+/** Of x86-64: modules lie behind the kernel image's GiB (`MODULES_VADDR`). */
+const LOWEST_MODULE = 0xffffffffc0000000n;
+
 /** How one field is shown. */
 type ShowField = (event: TraceEvent) => string;
 
@@ -59,12 +62,24 @@ function showField(format: EventFormat, field: TraceField, context: BodyContext)
       };
     case 8:
       return (event) => {
-        const name = symbols.full.at(event.view, event.start + field.offset);
-        return `${name} (${BigInt.asIntN(64, value(event))})`;
+        const recorded = value(event);
+        const now = moved(recorded, context);
+        const known = now === recorded || trace.names.symbol(recorded) !== undefined;
+        const name = known ? symbols.full.at(event.view, event.start + field.offset) : `0x${now.toString(16)}`;
+        return `${name} (${BigInt.asIntN(64, now)})`;
       };
     default:
       return () => '<INVALID-SIZE>';
   }
+}
+
+/**
+ * What the kernel that was started next makes of a long: addresses of functions go where these are now, and what lies
+ * behind the first module goes with it, whatever it is (`trace_adjust_address`).
+ */
+function moved(value: bigint, { moved: move, trace }: BodyContext): bigint {
+  if (move === undefined) return value;
+  return value >= LOWEST_MODULE || trace.names.symbol(value) !== undefined ? move(value) : value;
 }
 
 function offsetFromText({ name }: TraceField, offset: bigint, { trace }: BodyContext): string {

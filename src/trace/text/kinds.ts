@@ -19,6 +19,8 @@ export interface BodyContext {
   readonly settings: TextSettings;
   readonly symbols: SymbolTexts;
   readonly front: LineFront;
+  /** Where addresses of the boot before are now, when the text is to be that of the kernel that was started next. */
+  readonly moved: ((address: bigint) => bigint) | undefined;
 }
 
 const STATES = 'RSDTtXZPI';

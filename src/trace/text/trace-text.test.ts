@@ -100,6 +100,21 @@ test('events before the time at which the buffer starts are left out', () => {
   assert.equal(linesOf(bufferOf([[writer.done()]], { timeStart: 200n })).length - 1, 2);
 });
 
+test('where the buffer of a CPU begins is told, but not among the first two events', () => {
+  const cpus = [0, 1, 2].map((cpu) => {
+    const writer = new RecordWriter(BigInt(100 + cpu));
+    writer.event(BigInt(100 + cpu), SWITCH.id, 1, switchPayload('sh', 5, 6));
+    return writer.done();
+  });
+  const statistics = { entries: 1, overrun: 9, commitOverrun: 0, droppedEvents: 0, readEvents: 0 };
+  const buffer = bufferOf(cpus.map((one) => [one]));
+  const lines = linesOf({ ...buffer, cpus: buffer.cpus.map((cpu) => ({ ...cpu, statistics })) });
+  assert.deepEqual(
+    lines.map((line) => line.startsWith('#')),
+    [false, false, true, false, false],
+  );
+});
+
 test('a kind of event that is not known is told by its number', () => {
   const writer = new RecordWriter(100n);
   writer.event(100n, 999, 1);

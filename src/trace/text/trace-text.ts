@@ -53,7 +53,8 @@ export class TraceText {
       this.programs.push(program);
       return program;
     };
-    this.context = { trace, print, compile, settings: this.settings, symbols, front };
+    const moved = options.earlierBoot === true ? buffer.relocate : undefined;
+    this.context = { trace, print, compile, settings: this.settings, symbols, front, moved };
     this.graph = new FunctionGraph(this.context, stream, buffer.tracer === 'function_graph', buffer.cpus);
     this.annotated = this.settings.annotate && buffer.cpus.some(({ statistics }) => (statistics?.overrun ?? 0) > 0);
   }
@@ -91,7 +92,8 @@ export class TraceText {
       } else {
         if (this.annotated && !started.has(event.cpu)) {
           started.add(event.cpu);
-          if (this.shown > 1) text += `##### CPU ${event.cpu} buffer started ####\n`;
+          // The kernel counts its lines from the one before the first.
+          if (this.shown > 2) text += `##### CPU ${event.cpu} buffer started ####\n`;
         }
         if (latency !== undefined) text += latency.add(event, this.shown, this.body(event));
         else text += lost + (settings.context ? this.context.front.text(event) : '') + this.body(event);
