@@ -9,7 +9,7 @@ import { perfettoTrace } from '../trace/files/perfetto.js';
 import { writeTraceDat } from '../trace/files/trace-dat-write.js';
 import type { Trace, TraceBuffer, TraceEvent } from '../trace/model.js';
 import { traceFor } from '../trace/relocation.js';
-import { type MergedEvents, readEvents } from '../trace/ring/events.js';
+import { type MergedEvents, readEvents, shownFrom } from '../trace/ring/events.js';
 import { type EventSelection, eventTest } from '../trace/text/filter.js';
 import { foldedStacks } from '../trace/text/folded.js';
 import { jsonLines } from '../trace/text/json-lines.js';
@@ -138,7 +138,7 @@ class TraceRun {
   ): (event: TraceEvent) => boolean {
     const passes = eventTest(shown, this.selection(buffer), base);
     // As in the kernel's own text.
-    const first = Number((buffer.timeStart ?? 0n) - base);
+    const first = shownFrom(buffer, base);
     let read = 0;
     return (event) => {
       if ((++read & 0xffff) === 0) progress?.(read);

@@ -46,6 +46,11 @@ export function valueText(value: Uint8Array): string {
   return `<${words.join(' ')}>`;
 }
 
+/** The same without the quotes of text: for people. */
+export function plainValue(value: Uint8Array): string {
+  return valueText(value).replace(/^"|"$/g, '');
+}
+
 /** Ends with a NUL, has no other than printable characters, and not more NULs than these. */
 function isText(value: Uint8Array): boolean {
   let nuls = 0;

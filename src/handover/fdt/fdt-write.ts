@@ -1,3 +1,4 @@
+import { ByteWriter } from '../../bytes/byte-writer.js';
 import { FDT_HEADER, FDT_MAGIC, type FdtReservation, FdtToken } from './fdt.js';
 
 /** A property as it is to be written. */
@@ -26,9 +27,9 @@ export interface NewFdt {
  */
 export function writeFdt({ root, reservations = [], bootCpu = 0 }: NewFdt): Uint8Array {
   const names = new Names();
-  const structure = new Words();
+  const structure = new ByteWriter(false);
   putNode(structure, names, root);
-  structure.word(FdtToken.end);
+  structure.u32(FdtToken.end);
   const reserved = FDT_HEADER.size;
   const nodes = reserved + (reservations.length + 1) * 16;
   const strings = nodes + structure.length;
@@ -60,69 +61,36 @@ export function writeFdt({ root, reservations = [], bootCpu = 0 }: NewFdt): Uint
   return bytes;
 }
 
-function putNode(out: Words, names: Names, { name, properties, children }: NewNode): void {
-  out.word(FdtToken.beginNode).put(encoder.encode(`${name}\0`));
+/** Every token begins at a multiple of 4 bytes. */
+function putNode(out: ByteWriter, names: Names, { name, properties, children }: NewNode): void {
+  out.u32(FdtToken.beginNode).string(name).align(4);
   for (const property of properties) {
-    out.word(FdtToken.property).word(property.value.length).word(names.offset(property.name)).put(property.value);
+    out.u32(FdtToken.property).u32(property.value.length).u32(names.offset(property.name));
+    out.put(property.value).align(4);
   }
   for (const child of children) putNode(out, names, child);
-  out.word(FdtToken.endNode);
+  out.u32(FdtToken.endNode);
 }
 
-const encoder = new TextEncoder();
-
-/** Words and bytes, each padded to 4. */
-class Words {
-  private buffer = new Uint8Array(1024);
-  length = 0;
-
-  get bytes(): Uint8Array {
-    return this.buffer.subarray(0, this.length);
-  }
-
-  word(value: number): this {
-    const at = this.grow(4);
-    new DataView(this.buffer.buffer).setUint32(at, value);
-    return this;
-  }
-
-  put(bytes: Uint8Array): this {
-    const at = this.grow((bytes.length + 3) & ~3);
-    this.buffer.set(bytes, at);
-    return this;
-  }
-
-  private grow(size: number): number {
-    const at = this.length;
-    this.length += size;
-    if (this.length > this.buffer.length) {
-      const bigger = new Uint8Array(Math.max(this.length, this.buffer.length * 2));
-      bigger.set(this.buffer);
-      this.buffer = bigger;
-    }
-    return at;
-  }
-}
-
-/** Names of properties, behind each other. */
+/** Names of properties, behind each other; each stands there once. */
 class Names {
   private readonly offsets = new Map<string, number>();
-  private text = '';
+  private readonly text = new ByteWriter();
 
   get length(): number {
-    return this.bytes.length;
+    return this.text.length;
   }
 
   get bytes(): Uint8Array {
-    return encoder.encode(this.text);
+    return this.text.bytes;
   }
 
   offset(name: string): number {
     let offset = this.offsets.get(name);
     if (offset === undefined) {
-      offset = this.bytes.length;
+      offset = this.text.length;
       this.offsets.set(name, offset);
-      this.text += `${name}\0`;
+      this.text.string(name);
     }
     return offset;
   }

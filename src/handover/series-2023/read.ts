@@ -1,13 +1,13 @@
 import { viewOf } from '../../bytes/struct-table.js';
-import { valueText } from '../fdt/dts.js';
+import { plainValue } from '../fdt/dts.js';
 import { type Fdt, type FdtNode, fdtStrings, fdtValue } from '../fdt/fdt.js';
 import type { DecodedNode, Handover, HandoverUser, NamedArea, PreservedBlock } from '../model.js';
+import { PAGE } from '../source-reader.js';
 import type { UpstreamFacts } from '../upstream/read.js';
 import { areaText, hexText, node } from '../words.js';
 
 /** Names that the trees of 2023/24 use. */
 export const SERIES_2023_NAMES = ['compatible', 'mem', 'events', 'trace_flags', 'trace-flags', 'cpu'];
-const PAGE = 4096;
 
 /** Is it a handover of the series of 2023/24? Its nodes themselves say what memory they keep. */
 export function is2023({ root }: Fdt): boolean {
@@ -63,7 +63,7 @@ function treeNode(tree: FdtNode, areas: NamedArea[]): DecodedNode {
         name === 'cpu' ? String(viewOf(value).getInt32(0, true)) : hexText(viewOf(value).getUint32(0, true)),
       ]);
     } else {
-      values.push([name, valueText(value).replace(/^"|"$/g, '')]);
+      values.push([name, plainValue(value)]);
     }
   }
   return node(

@@ -1,6 +1,6 @@
 import { type Damage, damageOf } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
-import { valueText } from '../fdt/dts.js';
+import { plainValue } from '../fdt/dts.js';
 import { type FdtNode, fdtStrings, fdtValue, isFdt, readFdt } from '../fdt/fdt.js';
 import type { DecodedNode, HandoverFile, HandoverUser, NamedArea } from '../model.js';
 import { type HandoverReader, u64Of } from '../source-reader.js';
@@ -75,5 +75,5 @@ export function propertyText(name: string, value: Uint8Array): string {
   const number = u64Of(value);
   if (number !== undefined) return /size$/.test(name) ? sizeText(number) : hexText(number);
   if (value.length === 4) return hexText(viewOf(value).getUint32(0, true));
-  return value.length === 0 ? '' : valueText(value).replace(/^"|"$/g, '');
+  return plainValue(value);
 }

@@ -1,5 +1,6 @@
 import type { EventFormat, EventStream, Trace, TraceBuffer, TraceEvent } from '../model.js';
 import { type FieldReader, fieldReader } from '../print/fields.js';
+import { shownFrom } from '../ring/events.js';
 import { FIRST_DESCRIBED, PERFETTO_EVENTS } from './perfetto-events.js';
 import { ProtobufWriter } from './protobuf.js';
 
@@ -40,7 +41,7 @@ export function* perfettoTrace(
 ): Generator<Uint8Array, void, undefined> {
   const writer = new PerfettoWriter(trace, buffer, stream.base, options);
   const wanted = options.wanted ?? (() => true);
-  const first = Number((buffer.timeStart ?? 0n) - stream.base);
+  const first = shownFrom(buffer, stream.base);
   let begun = false;
   for (const event of stream) {
     if (event.time < first || !wanted(event)) continue;

@@ -1,21 +1,10 @@
+import { GrowingBytes } from '../../bytes/growing-bytes.js';
+
 const VARINT = 0;
 const BYTES = 2;
 
 /** Writes one Protocol Buffers message, field by field (protobuf.dev, "Encoding"). */
-export class ProtobufWriter {
-  private buffer = new Uint8Array(1024);
-  length = 0;
-
-  /** What was put so far: a part of the writer's own buffer, until it grows. */
-  get bytes(): Uint8Array {
-    return this.buffer.subarray(0, this.length);
-  }
-
-  clear(): this {
-    this.length = 0;
-    return this;
-  }
-
+export class ProtobufWriter extends GrowingBytes {
   /** An integer: int32, int64, uint64, bool, enum. Negative ones are written as 64 bits. */
   integer(field: number, value: number | bigint): this {
     this.varint(field * 8 + VARINT);
@@ -65,18 +54,6 @@ export class ProtobufWriter {
     for (; value >= 0x80n; value >>= 7n) this.buffer[at++] = Number(value & 0x7fn) | 0x80;
     this.buffer[at++] = Number(value);
     this.length = at;
-  }
-
-  /** Makes room and gives its place; the buffer may be another one afterwards. */
-  private grow(size: number): number {
-    const at = this.length;
-    this.length += size;
-    if (this.length > this.buffer.length) {
-      const bigger = new Uint8Array(Math.max(this.length, this.buffer.length * 2));
-      bigger.set(this.buffer.subarray(0, at));
-      this.buffer = bigger;
-    }
-    return at;
   }
 }
 

@@ -1,8 +1,8 @@
 import type { ByteSink } from '../../bytes/byte-sink.js';
+import { ByteWriter } from '../../bytes/byte-writer.js';
 import { writeFormatFile } from '../formats/format-file.js';
 import type { EventFormat, Trace, TraceBuffer, TraceEvent } from '../model.js';
-import { readEvents } from '../ring/events.js';
-import { ByteWriter } from './byte-writer.js';
+import { readEvents, shownFrom } from '../ring/events.js';
 import { SubBufferWriter } from './sub-buffer-writer.js';
 import {
   FLYRECORD_TEXT,
@@ -162,7 +162,7 @@ class TraceDatWriter {
       const offset = this.at;
       const stream = readEvents(buffer, { cpus: [cpu], littleEndian: trace.littleEndian });
       const wanted = options.wanted?.(stream.base);
-      const first = Number((buffer.timeStart ?? 0n) - stream.base);
+      const first = shownFrom(buffer, stream.base);
       const pages = new SubBufferWriter(pageSize, stream.base, trace.longSize, trace.littleEndian, (page) => {
         sink.write(this.at, page);
         this.at += page.length;

@@ -33,8 +33,16 @@ export interface FieldReader {
   number(record: EventRecord): number;
   /** Where text or bytes begin and how many they are, from the record's start: `begin * 2^16 + length` never leaves the record. */
   extent(record: EventRecord): number;
+  /** The bytes at that extent: a view of the record. */
+  bytes(record: EventRecord): Uint8Array;
   /** The integers of an array; the integer alone where it is none. */
   elements(record: EventRecord): Wide[];
+}
+
+/** An integer of 8 bytes as an unsigned one, whatever its type says: an address, a return value. 0 for text and bytes. */
+export function unsigned64(reader: FieldReader, record: EventRecord): bigint {
+  const value = reader.read(record);
+  return typeof value === 'number' || typeof value === 'bigint' ? BigInt.asUintN(64, BigInt(value)) : 0n;
 }
 
 /** How a field's type reads. */
@@ -93,6 +101,11 @@ export function fieldReader(field: TraceField, littleEndian: boolean, longSize: 
   const known = sizeOfType(element, longSize);
   const integer = !array && [1, 2, 4, 8].includes(field.size) && !/^(struct|union) [^*]*$/.test(element);
   const extent = extentReader(field, dynamic, littleEndian);
+  const bytes = (record: EventRecord): Uint8Array => {
+    const at = extent(record);
+    const begin = record.start + Math.floor(at / 0x10000);
+    return record.bytes.subarray(begin, begin + (at % 0x10000));
+  };
   if (integer) {
     const read = integerReader(field.offset, field.size, field.signed, littleEndian);
     return {
@@ -102,16 +115,12 @@ export function fieldReader(field: TraceField, littleEndian: boolean, longSize: 
       read,
       number: (record) => Number(read(record)),
       extent,
+      bytes,
       elements: (record) => [read(record)],
     };
   }
   const text = array && /^(const )?(char|unsigned char|signed char)$/.test(element) && !(element !== 'char' && dynamic);
   const elementSize = known ?? elementOf(field);
-  const bytes = (record: EventRecord): Uint8Array => {
-    const at = extent(record);
-    const begin = record.start + Math.floor(at / 0x10000);
-    return record.bytes.subarray(begin, begin + (at % 0x10000));
-  };
   return {
     field,
     kind: text ? 'string' : 'bytes',
@@ -125,6 +134,7 @@ export function fieldReader(field: TraceField, littleEndian: boolean, longSize: 
       : bytes,
     number: () => 0,
     extent,
+    bytes,
     elements: (record) => {
       const found = bytes(record);
       const view = new DataView(found.buffer, found.byteOffset, found.length);

@@ -46,6 +46,11 @@ export function readEvents(buffer: TraceBuffer, options: ReadOptions = {}): Merg
   };
 }
 
+/** From which time on the kernel shows a buffer's events, since `base`: older ones were there before the buffer began. */
+export function shownFrom({ timeStart }: TraceBuffer, base: bigint): number {
+  return Number((timeStart ?? 0n) - base);
+}
+
 /** 0 where that keeps times exact, else the first second of the trace. */
 function baseOf(cpus: readonly TraceCpu[]): bigint {
   let first: bigint | undefined;

@@ -32,11 +32,7 @@ function showField(format: EventFormat, field: TraceField, context: BodyContext)
   const { trace, symbols } = context;
   const { array, dynamic, element } = fieldType(field);
   const reader = fieldReader(field, trace.littleEndian, trace.longSize);
-  const bytes = (event: TraceEvent): Uint8Array => {
-    const extent = reader.extent(event);
-    const begin = event.start + Math.floor(extent / 0x10000);
-    return event.bytes.subarray(begin, begin + (extent % 0x10000));
-  };
+  const { bytes } = reader;
   if (dynamic !== undefined && /char/.test(element)) return (event) => printable(bytes(event));
   if (dynamic !== undefined && /cpumask_t/.test(element)) return () => '<INVALID-TYPE>';
   if (dynamic !== undefined) return (event) => Array.from(bytes(event), twoDigits).join(',');

@@ -1,6 +1,6 @@
 import { ExhumeError } from '../../bytes/errors.js';
 import type { EventFormat, Trace, TraceEvent } from '../model.js';
-import { type FieldReader, fieldReader } from '../print/fields.js';
+import { type FieldReader, fieldReader, unsigned64 } from '../print/fields.js';
 import { type FilterNode, type FilterOperator, parseFilter } from './filter-syntax.js';
 import { commOf } from './line-front.js';
 
@@ -207,7 +207,7 @@ function functionTest(trace: Trace, reader: FieldReader, test: Test): EventTest 
   const { operator, value } = test;
   if (operator !== '==' && operator !== '!=') throw unsupported(test, 'functions are compared by == and !=');
   const inside = (event: TraceEvent): boolean => {
-    const address = BigInt.asUintN(64, BigInt(reader.read(event) as number | bigint));
+    const address = unsigned64(reader, event);
     const hit = trace.names.symbol(address);
     if (hit === undefined) return false;
     return hit.symbol.name === value || (/^0x/.test(value) && address - BigInt(hit.offset) === hitStart(value, trace));

@@ -1,5 +1,5 @@
 import type { EventStream, TraceEvent, TraceFormats } from '../model.js';
-import type { FieldReader } from '../print/fields.js';
+import { type FieldReader, unsigned64 } from '../print/fields.js';
 import { argumentText } from './arguments.js';
 import { type BodyContext, fieldsOf } from './kinds.js';
 import { commOf, markOf } from './line-front.js';
@@ -260,7 +260,7 @@ export class FunctionGraph {
   private isInterrupt(func: FieldReader, event: TraceEvent): boolean {
     if (this.interrupts === undefined) this.interrupts = this.findInterrupts();
     const [begin, end] = this.interrupts;
-    const address = BigInt.asUintN(64, BigInt(func.read(event) as number | bigint));
+    const address = unsigned64(func, event);
     return address >= begin && address < end;
   }
 
@@ -302,7 +302,7 @@ function durationText(nanoseconds: number): string {
 /** ` ret=0x12`, errors as negative numbers (`print_graph_retval`). */
 function returnText({ retval }: Exit, event: TraceEvent, asHex: boolean): string {
   if (retval === undefined) return '';
-  const value = BigInt.asUintN(64, BigInt(retval.read(event) as number | bigint));
+  const value = unsigned64(retval, event);
   const low = value < 2n ** 32n && (value & 0x80000000n) !== 0n ? BigInt.asIntN(32, value) : BigInt.asIntN(64, value);
   if (!asHex && low < 0n && low >= -MOST_ERROR) return ` ret=${low}`;
   return ` ret=0x${value.toString(16)}`;

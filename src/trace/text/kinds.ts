@@ -1,5 +1,5 @@
 import type { EventFormat, Trace, TraceEvent } from '../model.js';
-import { type FieldReader, fieldReader } from '../print/fields.js';
+import { type FieldReader, fieldReader, unsigned64 } from '../print/fields.js';
 import { formatPrintk } from '../print/printk.js';
 import type { PrintContext, PrintProgram } from '../print/program.js';
 import { argumentText } from './arguments.js';
@@ -153,7 +153,7 @@ const text: Words = (reader, event) => String(reader.read(event));
 
 /** The text that a pointer in the record leads to. */
 const constant: Words = (reader, event, { trace }) => {
-  const address = BigInt.asUintN(64, BigInt(reader.read(event) as number | bigint));
+  const address = unsigned64(reader, event);
   return trace.names.printkFormat(address) ?? trace.names.string(address) ?? `0x${address.toString(16)}\n`;
 };
 
@@ -172,7 +172,7 @@ function binaryPrint(fields: Fields, context: BodyContext): EventBody | undefine
   const format = fields('fmt');
   const words: Words = (reader, event) => {
     if (format === undefined) return '\n';
-    const address = BigInt.asUintN(64, BigInt(format.read(event) as number | bigint));
+    const address = unsigned64(format, event);
     const known = context.trace.names.printkFormat(address) ?? context.trace.names.string(address);
     if (known === undefined) return `0x${address.toString(16)}\n`;
     const begin = place(reader, event);

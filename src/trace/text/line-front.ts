@@ -1,4 +1,5 @@
 import type { Trace, TraceBuffer, TraceEvent } from '../model.js';
+import { shownFrom } from '../ring/events.js';
 import type { TextSettings } from './settings.js';
 
 /** Clocks that do not count nanoseconds (`trace_clocks[]` of kernel/trace/trace.c). */
@@ -106,7 +107,7 @@ export class LineFront {
 
   private latencyTime(time: number, next: number): string {
     const { nanoseconds, base, settings } = this;
-    const begin = Number((this.buffer.timeStart ?? 0n) - base);
+    const begin = shownFrom(this.buffer, base);
     const absolute = nanoseconds ? toMicroseconds(time - begin) : time - begin;
     const relative = nanoseconds ? toMicroseconds(next - time) : next - time;
     if (!settings.verbose) {

@@ -108,14 +108,8 @@ function withData(args: readonly Argument[], text: boolean): ShowArgument {
     if (data === undefined) return shown;
     if (text) return `${shown} "${String(data.read(event))}"`;
     const size = args[args.indexOf(argument) + 1];
-    return `${shown} ${bytesShown(bytesOf(data, event), size === undefined ? 0 : Number(unsigned(size.value, event)))}`;
+    return `${shown} ${bytesShown(data.bytes(event), size === undefined ? 0 : Number(unsigned(size.value, event)))}`;
   };
-}
-
-function bytesOf(data: FieldReader, event: TraceEvent): Uint8Array {
-  const extent = data.extent(event);
-  const begin = event.start + Math.floor(extent / 0x10000);
-  return event.bytes.subarray(begin, begin + (extent % 0x10000));
 }
 
 function bytesShown(bytes: Uint8Array, size: number): string {

@@ -1,5 +1,6 @@
 import type { EventFormat, EventStream, Trace, TraceBuffer, TraceEvent } from '../model.js';
 import { compilePrint, type PrintContext, type PrintProgram } from '../print/program.js';
+import { shownFrom } from '../ring/events.js';
 import { allFields } from './all-fields.js';
 import { FunctionGraph } from './graph.js';
 import { headerText } from './header.js';
@@ -80,7 +81,7 @@ export class TraceText {
     const { wanted } = options;
     const started = new Set<number>();
     const latency = settings.latency && settings.context ? new LatencyLines(this.context) : undefined;
-    const first = Number((this.buffer.timeStart ?? 0n) - stream.base);
+    const first = shownFrom(this.buffer, stream.base);
     let text = '';
     for (const event of stream) {
       if (event.time < first || (wanted !== undefined && !wanted(event))) continue;

@@ -1,6 +1,7 @@
 import { viewOf } from '../../../bytes/struct-table.js';
 import { traceFormats, USUAL_COMMON_FIELDS } from '../../formats/trace-formats.js';
 import type { EventFormat, TraceField, TraceNames } from '../../model.js';
+import { NO_NAMES } from '../../open.js';
 import type { PrintContext } from '../context.js';
 import type { EventRecord } from '../fields.js';
 
@@ -72,18 +73,7 @@ function bytesOf(value: bigint | number | string | Uint8Array): Uint8Array {
 export function madeContext(names: Partial<TraceNames> = {}, formats: readonly EventFormat[] = []): PrintContext {
   return {
     formats: traceFormats(USUAL_COMMON_FIELDS, formats),
-    names: {
-      comm: () => undefined,
-      threadGroup: () => undefined,
-      symbol: () => undefined,
-      printkFormat: () => undefined,
-      string: () => undefined,
-      comms: () => [],
-      threadGroups: () => [],
-      printkFormats: () => [],
-      symbols: () => [],
-      ...names,
-    },
+    names: { ...NO_NAMES, ...names },
     littleEndian: true,
     longSize: 8,
   };

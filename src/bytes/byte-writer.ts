@@ -1,18 +1,11 @@
+import { GrowingBytes } from './growing-bytes.js';
+
 /** Bytes that grow as numbers and texts are put behind each other, in one byte order. */
-export class ByteWriter {
-  private buffer = new Uint8Array(1024);
+export class ByteWriter extends GrowingBytes {
   private view = new DataView(this.buffer.buffer);
-  length = 0;
 
-  constructor(private readonly littleEndian = true) {}
-
-  /** What was put so far: a part of the writer's own buffer, until it grows. */
-  get bytes(): Uint8Array {
-    return this.buffer.subarray(0, this.length);
-  }
-
-  clear(): void {
-    this.length = 0;
+  constructor(private readonly littleEndian = true) {
+    super();
   }
 
   u8(value: number): this {
@@ -55,16 +48,17 @@ export class ByteWriter {
     return this.text(text).u8(0);
   }
 
-  /** Makes room and gives its place, which the caller fills; the buffer may be another one afterwards. */
-  private grow(size: number): number {
-    const at = this.length;
-    this.length += size;
-    if (this.length > this.buffer.length) {
-      const bigger = new Uint8Array(Math.max(this.length, this.buffer.length * 2));
-      bigger.set(this.buffer.subarray(0, at));
-      this.buffer = bigger;
-      this.view = new DataView(bigger.buffer);
-    }
+  /** Zeros up to the next multiple of so many bytes. */
+  align(unit: number): this {
+    const length = Math.ceil(this.length / unit) * unit - this.length;
+    const at = this.grow(length);
+    this.buffer.fill(0, at, at + length);
+    return this;
+  }
+
+  protected override grow(size: number): number {
+    const at = super.grow(size);
+    if (this.view.buffer !== this.buffer.buffer) this.view = new DataView(this.buffer.buffer);
     return at;
   }
 }
