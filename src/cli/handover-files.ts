@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { ExhumeError } from '../bytes/errors.js';
 import { ioError } from '../bytes/node.js';
+import type { PhysicalMemory } from '../dump/memory.js';
 import { isFdt } from '../handover/fdt/fdt.js';
 import type { Handover } from '../handover/model.js';
 import { readHandover } from '../handover/open.js';
@@ -9,38 +9,39 @@ import { readHandover } from '../handover/open.js';
 /** Of a tree or of what a user describes: more is no such file. */
 const LARGEST = 1 << 26;
 
+/** Reads the handovers of files, which were found already, with the memory that their addresses are of. */
+export type HandoverFiles = (memory: PhysicalMemory | undefined) => readonly Handover[];
+
 /**
  * The handovers of a file that is a tree, or of a directory as /sys/kernel/debug/kho is one (`in` and `out` with `fdt` and
- * `sub_fdts`), or one of the two. Undefined: the path is neither. Throws as `readHandover`, EXH_IO, EXH_USAGE for a
- * directory without a tree.
+ * `sub_fdts`), or one of the two. Undefined: the path is neither. Throws EXH_IO; what it gives throws that too, and as
+ * `readHandover`.
  */
-export function readHandoverFiles(path: string): readonly Handover[] | undefined {
+export function readHandoverFiles(path: string): HandoverFiles | undefined {
   try {
     if (!statSync(path).isDirectory()) {
-      return isFdt(firstBytes(path))
-        ? [readHandover(fileBytes(path, LARGEST), { memory: undefined, blobs: new Map() })]
-        : undefined;
+      if (!isFdt(firstBytes(path))) return undefined;
+      return (memory) => [readHandover(fileBytes(path, LARGEST), { memory, blobs: new Map() })];
     }
     const places = [path, join(path, 'in'), join(path, 'out')].filter((one) => existsSync(join(one, 'fdt')));
-    if (places.length > 0) return places.map(fromDirectory);
+    if (places.length > 0) return (memory) => places.map((one) => fromDirectory(one, memory));
   } catch (error) {
-    if (error instanceof ExhumeError) throw error;
     throw ioError(path, 'read', error);
   }
-  throw new ExhumeError('EXH_USAGE', `${path}: a directory without fdt, in/fdt or out/fdt`, {
-    hint: 'copy /sys/kernel/debug/kho as it is',
-  });
+  return undefined;
 }
 
-function fromDirectory(path: string): Handover {
+function fromDirectory(path: string, memory: PhysicalMemory | undefined): Handover {
   const blobs = new Map<string, Uint8Array>();
   const users = join(path, 'sub_fdts');
-  if (existsSync(users)) for (const name of readdirSync(users)) blobs.set(name, fileBytes(join(users, name), LARGEST));
+  if (existsSync(users)) {
+    for (const name of readdirSync(users).sort()) blobs.set(name, fileBytes(join(users, name), LARGEST));
+  }
   const direction = /(^|\/)in\/*$/.test(path) ? 'incoming' : /(^|\/)out\/*$/.test(path) ? 'outgoing' : undefined;
   const scratch = scratchOf(path);
   return readHandover(
     fileBytes(join(path, 'fdt'), LARGEST),
-    { memory: undefined, blobs },
+    { memory, blobs },
     { direction, address: undefined, scratch, evidence: [`files in ${path}`] },
   );
 }
@@ -74,8 +75,11 @@ function firstBytes(path: string): Uint8Array {
   }
 }
 
-/** Files of debugfs say that they are empty: they are read to their end. */
+/** Files of debugfs say that they are empty: they are read to their end. Throws EXH_IO. */
 function fileBytes(path: string, most: number): Uint8Array {
-  const bytes = readFileSync(path);
-  return bytes.subarray(0, most);
+  try {
+    return readFileSync(path).subarray(0, most);
+  } catch (error) {
+    throw ioError(path, 'read', error);
+  }
 }

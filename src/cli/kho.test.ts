@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -72,4 +72,25 @@ test('kho extract writes a file whole, or not at all', async () => {
   assert.equal((await exhume('kho', 'extract', path, 'vm/7', '--raw-memory')).status, 2);
   const files = await exhume('kho', 'extract', `${FIXTURES}in-fdt.dtb`, 'memblock', '-o', out);
   assert.match(files.stderr, /has no memory to extract from/);
+});
+
+test('files of a handover with the memory of a dump: map, extract; not beside another dump', async () => {
+  const path = image();
+  const copy = join(directory, 'in');
+  mkdirSync(copy, { recursive: true });
+  writeFileSync(join(copy, 'fdt'), readFileSync(path).subarray(0x50000, 0x51000));
+  const bare = await exhume('kho', 'map', copy, '--json');
+  assert.equal(JSON.parse(bare.stdout).handovers[0].preserved, null);
+  const { status, stdout, stderr } = await exhume('kho', 'map', copy, '--memory', path, '--raw-memory', '--json');
+  assert.equal(status, 0, stderr);
+  const [handover] = JSON.parse(stdout).handovers;
+  assert.deepEqual([handover.direction, handover.preserved.blocks[0].address], ['incoming', '0x600000']);
+  const out = join(directory, 'with-memory');
+  const extract = await exhume('kho', 'extract', copy, 'vm/7', '-o', out, '--memory', path, '--raw-memory');
+  assert.equal(extract.status, 0, extract.stderr);
+  assert.equal(readFileSync(out).length, 5000);
+  const twice = await exhume('kho', 'show', path, '--memory', path, '--raw-memory');
+  assert.match(twice.stderr, /EXH_USAGE: .* has memory of its own/);
+  const none = await exhume('kho', 'show', mkdtempSync(join(directory, 'empty-')));
+  assert.match(none.stderr, /a directory without fdt/);
 });

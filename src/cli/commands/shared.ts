@@ -35,6 +35,11 @@ export function addSharedOptions(program: Command): void {
     );
 }
 
+/** For commands that read a handover's files, which are no memory. */
+export function memoryOption(): Option {
+  return new Option('--memory <dump>', 'PATH is a handover in files: the dump whose memory it speaks of');
+}
+
 /** A command's own options together with the shared ones. */
 export function optionsOf<T extends object>(command: Command): T & SharedOptions {
   return command.optsWithGlobals() as T & SharedOptions;
