@@ -22,18 +22,28 @@ export interface NewFdt {
 }
 
 /**
- * Writes a flattened device tree of version 17, as dtc lays it out: header, reserved memory, nodes (properties before
- * children), names, each of which stands there once.
+ * How the parts lie, by who wrote the tree:
+ * `dtc`: as dtc does; the names of properties in the order of their first use.
+ * `sequential`: one piece after the other (libfdt's fdt_sw.c: what the kernel's users hand over); names grow downwards, and
+ * what is reserved begins at a multiple of 16.
+ * `packed`: a sequential root into which nodes were put one by one, each before those there, and each property likewise
+ * (fdt_rw.c and fdt_pack: the kernel's own root since 6.19).
  */
-export function writeFdt({ root, reservations = [], bootCpu = 0 }: NewFdt): Uint8Array {
-  const names = new Names();
+export type FdtLayout = 'dtc' | 'sequential' | 'packed';
+
+/**
+ * Writes a flattened device tree of version 17: header, reserved memory, nodes (properties before children), names, each of
+ * which stands there once, if not within a longer one.
+ */
+export function writeFdt({ root, reservations = [], bootCpu = 0 }: NewFdt, layout: FdtLayout = 'dtc'): Uint8Array {
+  const names = new Names(root, layout);
   const structure = new ByteWriter(false);
   putNode(structure, names, root);
   structure.u32(FdtToken.end);
-  const reserved = FDT_HEADER.size;
+  const reserved = layout === 'sequential' ? Math.ceil(FDT_HEADER.size / 16) * 16 : FDT_HEADER.size;
   const nodes = reserved + (reservations.length + 1) * 16;
   const strings = nodes + structure.length;
-  const bytes = new Uint8Array(strings + names.length);
+  const bytes = new Uint8Array(strings + names.bytes.length);
   const view = new DataView(bytes.buffer);
   FDT_HEADER.write(
     view,
@@ -47,7 +57,7 @@ export function writeFdt({ root, reservations = [], bootCpu = 0 }: NewFdt): Uint
       version: 17,
       last_comp_version: 16,
       boot_cpuid_phys: bootCpu,
-      size_dt_strings: names.length,
+      size_dt_strings: names.bytes.length,
       size_dt_struct: structure.length,
     },
     false,
@@ -74,24 +84,52 @@ function putNode(out: ByteWriter, names: Names, { name, properties, children }: 
 
 /** Names of properties, behind each other; each stands there once. */
 class Names {
+  readonly bytes: Uint8Array;
   private readonly offsets = new Map<string, number>();
-  private readonly text = new ByteWriter();
 
-  get length(): number {
-    return this.text.length;
-  }
-
-  get bytes(): Uint8Array {
-    return this.text.bytes;
+  constructor(root: NewNode, layout: FdtLayout) {
+    const text = new ByteWriter();
+    for (const name of inOrder(root, layout)) {
+      this.offsets.set(name, text.length);
+      text.string(name);
+    }
+    this.bytes = text.bytes;
   }
 
   offset(name: string): number {
     let offset = this.offsets.get(name);
     if (offset === undefined) {
-      offset = this.text.length;
+      // It is the end of a longer one, of the first of them.
+      const longer = [...this.offsets].find(([other]) => other.endsWith(name));
+      if (longer === undefined) throw new Error(`the property ${name} was not counted`);
+      offset = longer[1] + encoder.encode(longer[0]).length - encoder.encode(name).length;
       this.offsets.set(name, offset);
-      this.text.string(name);
     }
     return offset;
   }
+}
+
+const encoder = new TextEncoder();
+
+/** The names that are to stand there, in their order; those that are the end of one that was there before are left out. */
+function inOrder(root: NewNode, layout: FdtLayout): string[] {
+  const own: string[] = [];
+  const others: string[] = [];
+  const walk = (node: NewNode): void => {
+    const into = node === root ? own : others;
+    for (const { name } of node.properties) into.push(name);
+    for (const child of node.children) walk(child);
+  };
+  walk(root);
+  const [downwards, upwards] =
+    layout === 'dtc'
+      ? [[], [...own, ...others]]
+      : layout === 'packed'
+        ? [own, others.reverse()]
+        : [[...own, ...others], []];
+  const grown: string[] = [];
+  for (const name of new Set(downwards)) if (!grown.some((other) => other.endsWith(name))) grown.push(name);
+  const kept = grown.reverse();
+  for (const name of new Set(upwards)) if (!kept.some((other) => other.endsWith(name))) kept.push(name);
+  return kept;
 }

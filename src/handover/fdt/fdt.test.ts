@@ -54,6 +54,29 @@ test('a tree that its kernel cut off tells what is missing; names are told by th
   );
 });
 
+test("the kernel's own trees are written again byte for byte, each in its layout", () => {
+  for (const [name, layout] of [
+    ['in-fdt.dtb', 'packed'],
+    ['memblock.dtb', 'sequential'],
+    ['kho_test.dtb', 'sequential'],
+  ] as const) {
+    const bytes = readFileSync(`${FIXTURES}${name}`);
+    assert.deepEqual(Buffer.from(writeFdt(readFdt(bytes), layout)), bytes, name);
+  }
+});
+
+test('a name that is the end of another one stands there within it', () => {
+  const root = node('', { 'blob-size': 'a', size: 'b' });
+  for (const layout of ['dtc', 'sequential', 'packed'] as const) {
+    const written = writeFdt({ root }, layout);
+    assert.equal(new TextDecoder().decode(written).split('size').length, 2, layout);
+    assert.deepEqual(
+      readFdt(written).root.properties.map(({ name }) => name),
+      ['blob-size', 'size'],
+    );
+  }
+});
+
 test('what is written reads back, and names stand there once', () => {
   const root = node('', { compatible: 'a', empty: new Uint8Array(0) }, [
     node('one', { compatible: 'b', odd: Uint8Array.of(1, 2, 3) }, [node('deep', { odd: Uint8Array.of(9) })]),
