@@ -1,67 +1,60 @@
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ioError } from '../bytes/node.js';
-import type { PhysicalMemory } from '../dump/memory.js';
 import { isFdt } from '../handover/fdt/fdt.js';
-import type { Handover } from '../handover/model.js';
-import { readHandover } from '../handover/open.js';
+import { type SystemFiles, type ToldByFiles, toldByFiles } from '../handover/sources/system-files.js';
 
 /** Of a tree or of what a user describes: more is no such file. */
 const LARGEST = 1 << 26;
 
-/** Reads the handovers of files, which were found already, with the memory that their addresses are of. */
-export type HandoverFiles = (memory: PhysicalMemory | undefined) => readonly Handover[];
-
 /**
- * The handovers of a file that is a tree, or of a directory as /sys/kernel/debug/kho is one (`in` and `out` with `fdt` and
- * `sub_fdts`), or one of the two. Undefined: the path is neither. Throws EXH_IO; what it gives throws that too, and as
- * `readHandover`.
+ * What a file that is a tree tells of handovers, or a directory: `/sys/kernel/debug/kho`, a part of it, any other place in
+ * which a kernel shows its handovers, or copies of them. Undefined: the path is neither. Throws EXH_IO.
  */
-export function readHandoverFiles(path: string): HandoverFiles | undefined {
+export function readHandoverFiles(path: string): ToldByFiles | undefined {
+  let directory: boolean;
   try {
-    if (!statSync(path).isDirectory()) {
-      if (!isFdt(firstBytes(path))) return undefined;
-      return (memory) => [readHandover(fileBytes(path, LARGEST), { memory, blobs: new Map() })];
-    }
-    const places = [path, join(path, 'in'), join(path, 'out')].filter((one) => existsSync(join(one, 'fdt')));
-    if (places.length > 0) return (memory) => places.map((one) => fromDirectory(one, memory));
+    directory = statSync(path).isDirectory();
+    if (!directory && !isFdt(firstBytes(path))) return undefined;
   } catch (error) {
     throw ioError(path, 'read', error);
   }
-  return undefined;
+  if (!directory) return { told: [{ place: path, direction: undefined, tree: fileBytes(path) }], silent: [] };
+  const found = toldByFiles(systemFiles(path, false));
+  return found.told.length > 0 || found.silent.length > 0 ? found : undefined;
 }
 
-function fromDirectory(path: string, memory: PhysicalMemory | undefined): Handover {
-  const blobs = new Map<string, Uint8Array>();
-  const users = join(path, 'sub_fdts');
-  if (existsSync(users)) {
-    for (const name of readdirSync(users).sort()) blobs.set(name, fileBytes(join(users, name), LARGEST));
-  }
-  const direction = /(^|\/)in\/*$/.test(path) ? 'incoming' : /(^|\/)out\/*$/.test(path) ? 'outgoing' : undefined;
-  const scratch = scratchOf(path);
-  return readHandover(
-    fileBytes(join(path, 'fdt'), LARGEST),
-    { memory, blobs },
-    { direction, address: undefined, scratch, evidence: [`files in ${path}`] },
-  );
+/** The files of a running system. @param root where it is seen: `/`, or elsewhere from within a container */
+export function readLiveFiles(root: string): ToldByFiles {
+  return toldByFiles(systemFiles(root, true));
 }
 
-/** `scratch_phys` and `scratch_len`: a number on each line. */
-function scratchOf(path: string): { address: number; size: number }[] {
-  const numbers = (name: string): number[] => {
-    const file = join(path, name);
-    if (!existsSync(file)) return [];
-    return readFileSync(file, 'utf8')
-      .split(/\s+/)
-      .filter((word) => word !== '')
-      .map(Number)
-      .filter(Number.isSafeInteger);
+function systemFiles(root: string, live: boolean): SystemFiles {
+  const place = (path: string): string => join(root, ...path.split('/'));
+  return {
+    name: root,
+    live,
+    list: (folder) =>
+      unlessMissing(place(folder), (path) =>
+        statSync(path).isDirectory() ? readdirSync(path).sort(byNumber) : undefined,
+      ),
+    read: (path) => unlessMissing(place(path), (file) => (statSync(file).isFile() ? fileBytes(file) : undefined)),
   };
-  const sizes = numbers('scratch_len');
-  return numbers('scratch_phys').flatMap((address, index) => {
-    const size = sizes[index] ?? 0;
-    return size > 0 ? [{ address, size }] : [];
-  });
+}
+
+function byNumber(one: string, other: string): number {
+  return Number(one) - Number(other) || (one < other ? -1 : 1);
+}
+
+/** Throws EXH_IO where the system refuses. */
+function unlessMissing<T>(path: string, read: (path: string) => T): T | undefined {
+  try {
+    return read(path);
+  } catch (error) {
+    const { code } = ((error as Error).cause ?? error) as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw ioError(path, 'read', error);
+  }
 }
 
 /** The file may be a dump of any size. */
@@ -76,9 +69,9 @@ function firstBytes(path: string): Uint8Array {
 }
 
 /** Files of debugfs say that they are empty: they are read to their end. Throws EXH_IO. */
-function fileBytes(path: string, most: number): Uint8Array {
+function fileBytes(path: string): Uint8Array {
   try {
-    return readFileSync(path).subarray(0, most);
+    return readFileSync(path).subarray(0, LARGEST);
   } catch (error) {
     throw ioError(path, 'read', error);
   }

@@ -1,11 +1,15 @@
 import { statSync } from 'node:fs';
-import { ExhumeError } from '../bytes/errors.js';
+import { join } from 'node:path';
+import { type Damage, damageOf, ExhumeError, isExhumeError } from '../bytes/errors.js';
 import type { PhysicalMemory } from '../dump/memory.js';
+import { isLiveMemory } from '../dump/node.js';
 import type { Target } from '../handover/check/target.js';
 import type { Handover } from '../handover/model.js';
-import { findHandovers, hasHandover } from '../handover/open.js';
+import { fileHandovers, findHandovers, hasHandover, liveHandovers } from '../handover/open.js';
+import type { SilentPlace } from '../handover/sources/told.js';
+import type { Kernel } from '../kernel/kernel.js';
 import { isAbsence } from '../report/absence.js';
-import { readHandoverFiles } from './handover-files.js';
+import { readHandoverFiles, readLiveFiles } from './handover-files.js';
 import type { Session, SharedOptions } from './session.js';
 
 /** How handovers are opened. */
@@ -19,47 +23,74 @@ export interface OpenedHandovers extends Target {
   readonly handovers: readonly Handover[];
   /** Undefined: files are all there is. */
   readonly memory: PhysicalMemory | undefined;
+  /** Places that told of no handover, and why. */
+  readonly silent: readonly SilentPlace[];
+  /** What of the source could not be had. */
+  readonly damage: readonly Damage[];
 }
 
 /**
- * Opens whatever holds handovers: a tree or directory, with the memory of another dump when the options name one, or a
- * dump. Throws EXH_USAGE for a dump beside another one's memory and for other directories, and all that reading files and
- * opening a dump throw.
+ * Opens whatever holds handovers: a tree or directory, with the memory of another dump when the options name one, a
+ * dump, or the running system as /proc/kcore. Throws EXH_USAGE for a dump beside another one's memory and for other
+ * directories, and all that reading files and opening a dump throw.
  */
 export async function openHandovers(
   session: Session,
   path: string,
   { memory: dump, ...options }: HandoverOptions,
 ): Promise<OpenedHandovers> {
-  const files = readHandoverFiles(path);
-  if (files === undefined) {
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
-      throw new ExhumeError('EXH_USAGE', `${path}: a directory without fdt, in/fdt or out/fdt`, {
-        hint: 'copy /sys/kernel/debug/kho as it is',
-      });
-    }
-    if (dump !== undefined) {
-      throw new ExhumeError('EXH_USAGE', `${path} is no tree nor a directory with one: it has memory of its own`, {
-        hint: '--memory belongs to a tree or a directory',
-      });
-    }
-    const { kernel, memory, ...kernelFacts } = await openMemory(session, path, options);
-    return { handovers: findHandovers(memory, kernel), memory, ...kernelFacts };
+  const live = isLiveMemory(path);
+  const files = live ? undefined : readHandoverFiles(path);
+  if (files !== undefined) {
+    const machine = dump === undefined ? undefined : await openMachine(session, dump, options);
+    return opened(fileHandovers(files, machine?.memory, machine?.kernel), machine, []);
   }
-  if (dump === undefined) {
-    return { handovers: files(undefined), memory: undefined, release: undefined, takesHandovers: true };
+  if (dump !== undefined) {
+    throw new ExhumeError('EXH_USAGE', `${path} is no tree nor a directory with one: it has memory of its own`, {
+      hint: '--memory belongs to a tree or a directory',
+    });
   }
-  const { memory, release, takesHandovers } = await openMemory(session, dump, options);
-  return { handovers: files(memory), memory, release, takesHandovers };
+  if (live) return openLive(session, path, options);
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
+    throw new ExhumeError('EXH_USAGE', `${path}: a directory without fdt, in/fdt or out/fdt, or any other that tells`, {
+      hint: 'copy /sys/kernel/debug/kho as it is',
+    });
+  }
+  const machine = await openMachine(session, path, options);
+  return opened({ handovers: findHandovers(machine.memory, machine.kernel), silent: [] }, machine, []);
 }
 
-async function openMemory(session: Session, path: string, options: SharedOptions) {
+/** Of the running system its files tell as well: also where its memory is refused. */
+async function openLive(session: Session, path: string, options: SharedOptions): Promise<OpenedHandovers> {
+  const files = readLiveFiles(join(path, '..', '..'));
+  let machine: OpenedMachine | undefined;
+  let refused: unknown;
+  try {
+    machine = await openMachine(session, path, options);
+  } catch (error) {
+    if (!isExhumeError(error) || files.told.length === 0) throw error;
+    refused = error;
+  }
+  const found = liveHandovers(files, machine?.memory, machine?.kernel);
+  return opened(found, machine, refused === undefined ? [] : [damageOf('memory', refused)]);
+}
+
+interface OpenedMachine {
+  readonly memory: PhysicalMemory;
+  readonly kernel: Kernel | undefined;
+}
+
+async function openMachine(session: Session, path: string, options: SharedOptions): Promise<OpenedMachine> {
   const { subject } = await session.open([path], options);
-  const kernel = isAbsence(subject.kernel) ? undefined : subject.kernel;
-  return {
-    memory: subject.container.memory,
-    kernel,
-    release: kernel?.release,
-    takesHandovers: kernel === undefined || hasHandover(kernel),
-  };
+  return { memory: subject.container.memory, kernel: isAbsence(subject.kernel) ? undefined : subject.kernel };
+}
+
+function opened(
+  found: Pick<OpenedHandovers, 'handovers' | 'silent'>,
+  machine: OpenedMachine | undefined,
+  damage: readonly Damage[],
+): OpenedHandovers {
+  const { memory, kernel } = machine ?? {};
+  const takesHandovers = kernel === undefined || hasHandover(kernel);
+  return { ...found, memory, release: kernel?.release, takesHandovers, damage };
 }

@@ -21,7 +21,7 @@ export function openDumpSources(
   options: OpenOptions = {},
 ): { readonly container: Container; readonly sources: readonly FileSource[] } {
   // Before any of them is opened.
-  const live = paths.filter(isLive).length > 0;
+  const live = paths.filter(isLiveMemory).length > 0;
   const sources: FileSource[] = [];
   try {
     for (const path of paths) sources.push(FileSource.open(path));
@@ -38,7 +38,7 @@ const KCORE = '/proc/kcore';
 const PROC_FILE_SYSTEM = 0x9fa0;
 
 /** Is it `kcore` of procfs, wherever that is mounted (a container may see the host's)? Throws EXH_USAGE for a link to it. */
-function isLive(path: string): boolean {
+export function isLiveMemory(path: string): boolean {
   if (resolve(path) === KCORE) return true;
   try {
     const real = realpathSync(path);

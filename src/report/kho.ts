@@ -1,16 +1,26 @@
 import { hex } from '../bytes/address.js';
 import type { Damage } from '../bytes/errors.js';
 import type { DecodedNode, Handover, MemoryArea, PreservedBlock } from '../handover/model.js';
+import type { SilentPlace } from '../handover/sources/told.js';
 import type { KhoHandover, KhoHead, KhoLine, KhoReport } from './schema/kho.js';
 import { damageReport, hexOrNull } from './words.js';
 
+/** Handovers, and what told nothing of them. */
+export interface KhoInput {
+  readonly handovers: readonly Handover[];
+  readonly silent: readonly SilentPlace[];
+  /** Of the source itself. */
+  readonly damage: readonly Damage[];
+}
+
 /** What handovers say, for people and programs. */
-export function buildKho(handovers: readonly Handover[]): KhoReport {
-  const damage: Damage[] = handovers.flatMap((one) => one.damage);
+export function buildKho({ handovers, silent, damage: found }: KhoInput): KhoReport {
+  const damage: Damage[] = [...found, ...handovers.flatMap((one) => one.damage)];
   return {
     schema: 'exhume-kho/1',
     complete: damage.length === 0,
     handovers: handovers.map(handoverReport),
+    silent: silent.map(({ place, why }) => ({ place, why })),
     damage: damage.map(damageReport),
   };
 }

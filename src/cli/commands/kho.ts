@@ -56,7 +56,7 @@ async function answer(
   if (action === 'check') return check(session, source, options.target);
   const { buildKho } = await import('../../report/kho.js');
   const { khoMapText, khoShowText } = await import('../../report/text/kho.js');
-  const model = buildKho(source.handovers);
+  const model = buildKho(source);
   return { model, lines: () => (action === 'map' ? khoMapText(model) : khoShowText(model)) };
 }
 

@@ -69,5 +69,8 @@ export type KhoHandover = Static<typeof HandoverSchema>;
 
 export const KhoSchema = document('exhume-kho/1', 'Kexec handovers (exhume kho --json)', {
   handovers: Type.Array(HandoverSchema),
+  silent: Type.Array(Type.Object({ place: Text('A file or directory'), why: Text('What it said instead') }), {
+    description: 'Places that were looked at and told of no handover',
+  }),
 });
 export type KhoReport = Static<typeof KhoSchema>;

@@ -4,7 +4,7 @@ import { printable } from './page.js';
 import { columns } from './table-columns.js';
 
 /** The tree of each handover with every value in words. */
-export function* khoShowText({ handovers }: KhoReport): Generator<string> {
+export function* khoShowText({ handovers, silent }: KhoReport): Generator<string> {
   for (const [index, handover] of handovers.entries()) {
     if (index > 0) yield '';
     yield* headText(handover);
@@ -21,11 +21,11 @@ export function* khoShowText({ handovers }: KhoReport): Generator<string> {
       yield printable(`file ${name}: ${sizeText(size)}, ${folios} folios`);
     }
   }
-  if (handovers.length === 0) yield 'no handover';
+  yield* endText(handovers, silent);
 }
 
 /** The preserved memory of each handover, by address. */
-export function* khoMapText({ handovers }: KhoReport): Generator<string> {
+export function* khoMapText({ handovers, silent }: KhoReport): Generator<string> {
   for (const [index, handover] of handovers.entries()) {
     if (index > 0) yield '';
     yield* headText(handover);
@@ -39,7 +39,13 @@ export function* khoMapText({ handovers }: KhoReport): Generator<string> {
     ]);
     yield* columns([['ADDRESS', 'SIZE', 'ORDER', 'OWNER'], ...rows], [3]);
   }
+  yield* endText(handovers, silent);
+}
+
+function* endText(handovers: readonly KhoHandover[], silent: KhoReport['silent']): Generator<string> {
   if (handovers.length === 0) yield 'no handover';
+  if (silent.length > 0 && handovers.length > 0) yield '';
+  for (const { place, why } of silent) yield printable(`nothing from ${place}: ${why}`);
 }
 
 function* headText(handover: KhoHandover): Generator<string> {

@@ -1,0 +1,80 @@
+import { isExhumeError } from '../../bytes/errors.js';
+import { viewOf } from '../../bytes/struct-table.js';
+import type { PhysicalMemory } from '../../dump/memory.js';
+import type { Kernel } from '../../kernel/kernel.js';
+import type { MemoryArea } from '../model.js';
+import { HandoverReader } from '../source-reader.js';
+import { KHO_SCRATCH } from '../upstream/structures.js';
+import { KHO_DATA_SIZE, readKhoData, SETUP_KHO } from './kho-data.js';
+import { MOST_SCRATCH, scratchAreas } from './scratch.js';
+import type { Told } from './told.js';
+
+/** `hdr.setup_data` in `struct boot_params`. */
+const SETUP_DATA = 0x250n;
+/** `struct setup_data`: u64 next, u32 type, u32 len; then the data. */
+const SETUP_HEADER = 16;
+const MOST_SETUP_DATA = 256;
+
+/**
+ * What a kernel's own variables tell of its handovers: to the next kernel, and from the one before. What cannot be read
+ * is not told.
+ */
+export function toldByKernel(memory: PhysicalMemory, kernel: Kernel): Told[] {
+  const { symbols } = kernel;
+  const told: Told[] = [];
+  const scratch = attempt(() => scratchOf(kernel)) ?? [];
+  const out = symbols.address('kho_out');
+  const fdt = out === undefined ? undefined : attempt(() => kernel.memory.pointer(out));
+  if (fdt !== undefined && fdt !== 0n) {
+    const address = attempt(() => kernel.pageTable.translate(fdt));
+    if (typeof address === 'number') told.push({ place: 'kho_out.fdt', direction: 'outgoing', address, scratch });
+  }
+  const incoming = symbols.address('kho_in');
+  const at = incoming === undefined ? undefined : attempt(() => kernel.memory.u64(incoming));
+  if (at !== undefined && at !== 0n) {
+    told.push({ place: 'kho_in.fdt_phys', direction: 'incoming', address: Number(at), scratch });
+  }
+  told.push(...toldBySetupData(memory, kernel));
+  return told;
+}
+
+/** `boot_params.hdr.setup_data`: a list in memory, by physical addresses. */
+function toldBySetupData(memory: PhysicalMemory, kernel: Kernel): Told[] {
+  const told: Told[] = [];
+  const reader = new HandoverReader(memory);
+  const params = kernel.symbols.address('boot_params');
+  let next =
+    params === undefined ? undefined : attempt(() => kernel.memory.u64((params + SETUP_DATA) as typeof params));
+  for (let count = 0; next !== undefined && next !== 0n && count < MOST_SETUP_DATA; count++) {
+    const here: bigint = next;
+    const header = attempt(() => reader.view(here, SETUP_HEADER));
+    if (header === undefined) break;
+    next = header.getBigUint64(0, true);
+    if (header.getUint32(8, true) !== SETUP_KHO) continue;
+    const length = header.getUint32(12, true);
+    if (length > KHO_DATA_SIZE) continue;
+    const data = attempt(() => reader.view(here + BigInt(SETUP_HEADER), length));
+    const found = data && readKhoData(data);
+    if (found !== undefined) told.push({ place: 'setup_data of type 10', direction: 'incoming', ...found });
+  }
+  return told;
+}
+
+/** `kho_scratch[]` of this kernel: what it leaves free for the next. */
+function scratchOf(kernel: Kernel): MemoryArea[] {
+  const array = kernel.symbols.address('kho_scratch');
+  const count = kernel.symbols.address('kho_scratch_cnt');
+  if (array === undefined || count === undefined) return [];
+  const total = Math.min(kernel.memory.u32(count), MOST_SCRATCH);
+  const bytes = kernel.memory.bytes(kernel.memory.pointer(array), total * KHO_SCRATCH.size);
+  return scratchAreas(viewOf(bytes));
+}
+
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (isExhumeError(error)) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,23 @@
+import type { Handover, MemoryArea } from '../model.js';
+
+/** What one place tells of a handover: a variable of the kernel, files of its sysfs. */
+export interface Told {
+  /** `kho_out.fdt`, `/sys/kernel/debug/kho/in`. */
+  readonly place: string;
+  readonly direction: Handover['direction'];
+  /** Where the tree stands in memory. */
+  readonly address?: number;
+  /** The tree itself, or its beginning. */
+  readonly tree?: Uint8Array;
+  /** What its users leave, by their names. */
+  readonly blobs?: ReadonlyMap<string, Uint8Array>;
+  readonly scratch?: readonly MemoryArea[];
+  /** Where the scratch areas stand: `struct kho_scratch`, as many as fit. */
+  readonly scratchArray?: MemoryArea;
+}
+
+/** A place that was looked at, and why it told nothing. */
+export interface SilentPlace {
+  readonly place: string;
+  readonly why: string;
+}
