@@ -83,7 +83,9 @@ test('either of the two is enough; what is not there is told', () => {
   assert.deepEqual(noDebugfs.silent, [{ place: '/sys/kernel/debug', why: 'not there: debugfs is not mounted' }]);
   const noSetup = liveHandovers(toldByFiles(system(DEBUGFS_IN)), undefined, undefined);
   assert.deepEqual([noSetup.handovers[0]?.compatible, noSetup.handovers[0]?.scratch], ['kho-v4', SCRATCH]);
-  assert.deepEqual(noSetup.silent, [{ place: '/sys/kernel/boot_params/setup_data', why: 'not there' }]);
+  assert.deepEqual(noSetup.silent, [
+    { place: '/sys/kernel/boot_params/setup_data', why: 'not there: no kernel handed over to this one' },
+  ]);
 });
 
 test('without memory the files alone tell, and that they were not compared', () => {

@@ -107,7 +107,7 @@ class Reading implements ToldByFiles {
       else this.tellSilent(entry, `struct kho_data of ${data.length} bytes, and known are those of 32 and 48`);
     }
     if (!this.files.live || found > 0) return;
-    if (folder === undefined) this.tellSilent(SETUP_DATA, 'not there');
+    if (folder === undefined) this.tellSilent(SETUP_DATA, 'not there: no kernel handed over to this one');
     else this.tellSilent(folder, `none of ${entries.length} is of type 0xa: no kernel handed over to this one`);
   }
 
