@@ -8,6 +8,7 @@ import { SparseMemory } from '../dump/testing/sparse-memory.js';
 import { Random } from '../testing/random.js';
 import { findHandovers, readHandover } from './open.js';
 import { luoWithMemfd, put, radixTree, tree, u64 } from './testing/build.js';
+import { MAP_PART } from './upstream/preserved-map.js';
 
 const FIXTURES = fileURLToPath(new URL('../../../src/handover/fixtures/', import.meta.url));
 const fixture = (name: string): Uint8Array => Uint8Array.from(readFileSync(`${FIXTURES}${name}`));
@@ -83,6 +84,54 @@ for (const size of [512, PAGE]) {
     assert.equal(users[0]?.format, 'device tree user-v1');
   });
 }
+
+test('what is no chunk, no bitmap and no block of a map is damage, whatever numbers stand there', () => {
+  const map = (root: string, bytes: Uint8Array) => {
+    const memory = new SparseMemory();
+    put(memory, 0x200000, bytes);
+    memory.at(0x300);
+    const child = { name: 'user', properties: [{ name: 'fdt', value: u64(0x400000) }], children: [] };
+    const blob = tree(root, { 'preserved-memory-map': u64(0x200000) }, root === 'kho-v1' ? [child] : []);
+    const { preserved, damage } = readHandover(blob, { memory, blobs: new Map() });
+    return [preserved?.blocks.length, damage.filter(({ part }) => part === MAP_PART).map(({ message }) => message)];
+  };
+  const chunk = (order: number, count: number) => u64(0, order + count * 2 ** 32, 0, 0x300000);
+  assert.deepEqual(map('kho-v1', chunk(0, 1)), [0, []]);
+  assert.deepEqual(map('kho-v1', chunk(53, 1)), [0, ['the map has a chunk of 1 bitmaps of order 53, at 0x200000']]);
+  assert.deepEqual(map('kho-v1', chunk(0, 256)), [0, ['the map has a chunk of 256 bitmaps of order 0, at 0x200000']]);
+  assert.deepEqual(map('kho-v4', u64(0x300008)), [0, ['the map leads to 0x300008, where none of its pages begins']]);
+});
+
+test('blocks that end behind all memory, and keys without an order, are damage', () => {
+  const memory = new SparseMemory();
+  radixTree(memory, 0x100000, [
+    [0x1000, 0],
+    [2 ** 52 - 0x2000, 1],
+    [2 ** 53, 0],
+  ]);
+  // The lowest key of all: no bit tells an order.
+  const leaf = memory.at(0x180);
+  leaf[0] = 1;
+  for (const [level, pfn] of [0x100, 0x181, 0x182, 0x183, 0x184].entries()) {
+    const next = [0x181, 0x182, 0x183, 0x184, 0x180][level] ?? 0;
+    viewOf(memory.at(pfn)).setBigUint64(0, BigInt(next * PAGE), true);
+  }
+  const { preserved } = readHandover(tree('kho-v4', { 'preserved-memory-map': u64(0x100000) }), {
+    memory,
+    blobs: new Map(),
+  });
+  assert.deepEqual(
+    preserved?.blocks.map(({ address }) => address),
+    [0x1000, 2 ** 52 - 0x2000],
+  );
+  assert.deepEqual(
+    preserved?.damage.map(({ message }) => message),
+    [
+      'the map has a key of no order, at 0x0',
+      'the map has a block of order 0, which is no memory, at 0x20000000000000',
+    ],
+  );
+});
 
 test('a memfd in a live update session has its folios, and its memory its owner', () => {
   const memory = new SparseMemory();

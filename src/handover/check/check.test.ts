@@ -107,6 +107,21 @@ test('preserved memory in scratch memory is overwritten', () => {
   assert.deepEqual(findings({ scratch }), ['lost scratch preserved memory 61000+1000']);
 });
 
+test('blocks that overlap are given twice, or not as many as they should be', () => {
+  assert.deepEqual(findings({ blocks: [...BLOCKS, [RESERVED + PAGE, 0], [TREE, 1]] }), [
+    'lost overlap preserved memory 50000+1000 51000+1000 61000+1000',
+  ]);
+});
+
+test('pages of the map in scratch memory, or that are preserved memory too', () => {
+  const scratch = [{ address: 0x101000, size: PAGE }];
+  assert.deepEqual(findings({ scratch }), ['lost scratch the map of preserved memory 101000+1000']);
+  assert.deepEqual(findings({ scratch, direction: 'incoming' }), []);
+  assert.deepEqual(findings({ blocks: [...BLOCKS, [0x102000, 0]] }), [
+    'lost map the map of preserved memory 102000+1000',
+  ]);
+});
+
 test('what a user names and the map lacks is lost: the tree, descriptions, memory, folios', () => {
   assert.deepEqual(findings({ blocks: without(TREE) }), [
     `lost preserved the tree 50000+${made().handover.tree.totalSize.toString(16)}`,

@@ -6,6 +6,7 @@ import { AreaSet } from './area-set.js';
 import { type Finding, finding, findingAbout } from './finding.js';
 
 const PRESERVED = 'preserved memory';
+const MAP = 'the map of preserved memory';
 /** Pages whose presence is looked at: 256 GiB. */
 const MOST_PAGES = 1 << 26;
 const PAGES_AT_ONCE = 1 << 16;
@@ -38,9 +39,52 @@ export function* checkMemory(handover: Handover, memory: PhysicalMemory | undefi
       },
       preserved.blocks.filter(({ address, size }) => address % size !== 0),
     );
+    yield findingAbout(
+      {
+        severity: 'lost',
+        check: 'overlap',
+        about: PRESERVED,
+        message: 'blocks that overlap: the next kernel gives their pages twice, or not as many as it should',
+      },
+      overlaps(preserved.blocks),
+    );
+    yield* checkOwn(handover, kept, free);
     yield* checkNamed(handover, kept);
   }
   if (memory !== undefined) yield* checkPresence(kept, memory);
+}
+
+/** What blocks have in common with those before them; blocks ascend by address. */
+function* overlaps(blocks: readonly MemoryArea[]): Generator<MemoryArea> {
+  let end = 0;
+  for (const { address, size } of blocks) {
+    if (address < end) yield { address, size: Math.min(end, address + size) - address };
+    end = Math.max(end, address + size);
+  }
+}
+
+/** Pages of the map itself: nobody preserves them, and they are read once, when only scratch memory was written to. */
+function* checkOwn({ preserved, direction }: Handover, kept: AreaSet, free: AreaSet): Generator<Finding | undefined> {
+  // Of a handover that was taken they may be anything by now.
+  if (preserved === undefined || preserved.damage.length > 0 || direction === 'incoming') return;
+  yield findingAbout(
+    {
+      severity: 'lost',
+      check: 'scratch',
+      about: MAP,
+      message: 'lies in scratch memory, where the next kernel writes before it looks at the map',
+    },
+    flat(preserved.own, (area) => free.within(area)),
+  );
+  yield findingAbout(
+    {
+      severity: 'lost',
+      check: 'map',
+      about: MAP,
+      message: 'has pages that are preserved memory too: someone else has written to them, or will',
+    },
+    flat(preserved.own, (area) => kept.within(area)),
+  );
 }
 
 /** Memory that users lead to is to be preserved, and in the blocks that they say. */

@@ -14,6 +14,8 @@ const ORDER_0_BIT = 52;
 /** Pages that a map may take, and blocks that it may name: some TiB of single pages. */
 const MOST_PAGES = 1 << 16;
 const MOST_BLOCKS = 1 << 24;
+/** Physical addresses end here, in bytes. */
+const HIGHEST = 1n << 52n;
 /** `struct khoser_mem_chunk`: u64 next, u32 order, u32 count, then pairs of u64. */
 const CHUNK_HEADER = 16;
 const MOST_ELEMENTS = (PAGE - CHUNK_HEADER) / 16;
@@ -30,22 +32,41 @@ class Gathering {
   /** A page of the map. Undefined, and damage: it was there before, there are too many, or it cannot be read. */
   page(address: bigint, size = PAGE): Uint8Array | undefined {
     try {
-      if (this.seen.has(address) || this.seen.size >= MOST_PAGES) {
+      if (this.seen.has(address) || this.seen.size >= MOST_PAGES || this.blocks.length >= MOST_BLOCKS) {
         throw new ExhumeError('EXH_BAD_STRUCTURE', `the map leads to 0x${address.toString(16)} again, or has no end`);
+      }
+      if (address % BigInt(size) !== 0n) {
+        throw new ExhumeError(
+          'EXH_BAD_STRUCTURE',
+          `the map leads to 0x${address.toString(16)}, where none of its pages begins`,
+        );
       }
       this.seen.add(address);
       const bytes = this.reader.bytes(address, size);
       this.own.push({ address: Number(address), size });
       return bytes;
     } catch (error) {
-      if (this.damage.length < 16) this.damage.push(damageOf(MAP_PART, error));
+      this.damaged(error);
       return undefined;
     }
   }
 
+  broken(what: string, address: bigint): void {
+    this.damaged(
+      new ExhumeError('EXH_BAD_STRUCTURE', `the map has ${what}, at 0x${address.toString(16)}`, { address }),
+    );
+  }
+
+  private damaged(error: unknown): void {
+    if (this.damage.length < 16) this.damage.push(damageOf(MAP_PART, error));
+  }
+
   add(address: bigint, order: number): void {
-    if (this.blocks.length >= MOST_BLOCKS || address >= 1n << 52n) return;
-    this.blocks.push({ address: Number(address), size: PAGE * 2 ** order, order });
+    if (address + (1n << (PAGE_SHIFT + BigInt(order))) > HIGHEST) {
+      this.broken(`a block of order ${order}, which is no memory`, address);
+    } else if (this.blocks.length < MOST_BLOCKS) {
+      this.blocks.push({ address: Number(address), size: PAGE * 2 ** order, order });
+    }
   }
 
   done(form: string): PreservedMap {
@@ -80,7 +101,10 @@ export function readRadixTree(reader: HandoverReader, root: bigint): PreservedMa
 function addKey(gathering: Gathering, key: bigint): void {
   const top = key.toString(2).length - 1;
   const order = ORDER_0_BIT - top;
-  if (order < 0 || key === 0n) return;
+  if (order < 0 || key === 0n) {
+    gathering.broken('a key of no order', key);
+    return;
+  }
   const block = key ^ (1n << BigInt(top));
   gathering.add(block << (PAGE_SHIFT + BigInt(order)), order);
 }
@@ -95,12 +119,15 @@ export function readBitmaps(reader: HandoverReader, first: bigint, bitmapBytes: 
     const chunk = gathering.page(next);
     if (chunk === undefined) break;
     const view = new DataView(chunk.buffer, chunk.byteOffset);
-    const order = view.getUint32(8, true);
-    const count = Math.min(view.getUint32(12, true), MOST_ELEMENTS);
+    const { order, count } = chunkHeader(view);
+    if (order > ORDER_0_BIT || count > MOST_ELEMENTS) {
+      gathering.broken(`a chunk of ${count} bitmaps of order ${order}`, next);
+      break;
+    }
     for (let index = 0; index < count; index++) {
       const start = view.getBigUint64(CHUNK_HEADER + index * 16, true);
       const bitmap = gathering.page(view.getBigUint64(CHUNK_HEADER + index * 16 + 8, true), bitmapBytes);
-      if (bitmap === undefined || order > ORDER_0_BIT) continue;
+      if (bitmap === undefined) continue;
       for (const bit of bitsOf(bitmap)) gathering.add(start + (BigInt(bit) << (PAGE_SHIFT + BigInt(order))), order);
     }
     next = view.getBigUint64(0, true);
@@ -113,20 +140,30 @@ export function readBitmaps(reader: HandoverReader, first: bigint, bitmapBytes: 
  * their own, those of 512 bytes anywhere; and the stretches of memory begin at multiples of what a bitmap covers.
  */
 export function bitmapSize(reader: HandoverReader, first: bigint): number {
-  const chunk = reader.view(first, PAGE);
-  const order = BigInt(chunk.getUint32(8, true));
-  const count = Math.min(chunk.getUint32(12, true), MOST_ELEMENTS);
-  const span = BigInt(PAGE * 8) << (PAGE_SHIFT + order);
-  for (let index = 0; index < count; index++) {
-    const start = chunk.getBigUint64(CHUNK_HEADER + index * 16, true);
-    const bitmap = chunk.getBigUint64(CHUNK_HEADER + index * 16 + 8, true);
-    if (start % span !== 0n || bitmap % BigInt(PAGE) !== 0n) return 512;
+  const seen = new Set<bigint>();
+  for (let at = first; at !== 0n && !seen.has(at) && seen.size < MOST_PAGES; ) {
+    seen.add(at);
+    const chunk = reader.view(at, PAGE);
+    const { order, count } = chunkHeader(chunk);
+    if (order > ORDER_0_BIT || count > MOST_ELEMENTS) break;
+    const span = BigInt(PAGE * 8) << (PAGE_SHIFT + BigInt(order));
+    for (let index = 0; index < count; index++) {
+      const start = chunk.getBigUint64(CHUNK_HEADER + index * 16, true);
+      const bitmap = chunk.getBigUint64(CHUNK_HEADER + index * 16 + 8, true);
+      if (start % span !== 0n || bitmap % BigInt(PAGE) !== 0n) return 512;
+    }
+    at = chunk.getBigUint64(0, true);
   }
   return PAGE;
 }
 
+function chunkHeader(view: DataView): { readonly order: number; readonly count: number } {
+  return { order: view.getUint32(8, true), count: view.getUint32(12, true) };
+}
+
 function* bitsOf(bytes: Uint8Array): Generator<number> {
-  for (const [index, byte] of bytes.entries()) {
+  for (let index = 0; index < bytes.length; index++) {
+    const byte = bytes[index] ?? 0;
     for (let bit = 0; byte !== 0 && bit < 8; bit++) if ((byte >> bit) & 1) yield index * 8 + bit;
   }
 }
