@@ -1,8 +1,12 @@
 import { viewOf } from '../../bytes/struct-table.js';
-import type { SparseMemory } from '../../dump/testing/sparse-memory.js';
 import { type NewNode, writeFdt } from '../fdt/fdt-write.js';
 
 const PAGE = 4096;
+
+/** Memory whose pages can be written. */
+export interface WritableMemory {
+  at(pfn: number): Uint8Array;
+}
 
 /** Little endian. */
 export function u64(...values: readonly (number | bigint)[]): Uint8Array {
@@ -10,7 +14,7 @@ export function u64(...values: readonly (number | bigint)[]): Uint8Array {
 }
 
 /** Writes bytes into memory, whose pages are made. */
-export function put(memory: SparseMemory, address: number, bytes: Uint8Array): void {
+export function put(memory: WritableMemory, address: number, bytes: Uint8Array): void {
   for (const [index, byte] of bytes.entries()) {
     const at = address + index;
     memory.at(Math.floor(at / PAGE))[at % PAGE] = byte;
@@ -26,7 +30,7 @@ export function tree(compatible: string, properties: Record<string, Uint8Array>,
 
 /** A radix tree with these blocks, its pages from `root` on. */
 export function radixTree(
-  memory: SparseMemory,
+  memory: WritableMemory,
   root: number,
   blocks: readonly (readonly [address: number, order: number])[],
 ): void {
@@ -52,7 +56,7 @@ export function radixTree(
 }
 
 /** A live update session `vm` with a memfd of 5000 bytes, token 7, from 0x500000 on; its folios at 0x600000 and 0x777000. */
-export function luoWithMemfd(memory: SparseMemory): NewNode {
+export function luoWithMemfd(memory: WritableMemory): NewNode {
   const luo = viewOf(memory.at(0x500));
   put(memory, 0x500000, new TextEncoder().encode('luo-v5'));
   luo.setBigUint64(8, 3n, true);

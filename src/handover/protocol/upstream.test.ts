@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { env } from 'node:process';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { SparseMemory } from '../../dump/testing/sparse-memory.js';
+import { readHandover } from '../open.js';
+import { PAGE } from '../source-reader.js';
+import { radixTree, tree, u64 } from '../testing/build.js';
+import { FrameMemory, framesOf, type Run } from './testing/frames.js';
+import { runs } from './testing/property-runs.js';
+import { upstreamCommands } from './testing/upstream-commands.js';
+import { UpstreamKernel } from './testing/upstream-kernel.js';
+import { RAM, SCRATCH, World } from './testing/world.js';
+
+const FORMATS = ['kho-v4', 'kho-v1'] as const;
+
+for (const format of FORMATS) {
+  test(`${format}: whatever kernels and users do in turn, the map is exact, nothing is overwritten, nothing leaks`, () => {
+    fc.assert(
+      fc.property(upstreamCommands(format === 'kho-v1'), (commands) => {
+        const world = new World(format);
+        fc.modelRun(() => ({ model: {}, real: world }), commands);
+        world.audit();
+      }),
+      runs(80, env),
+    );
+  });
+
+  test(`${format}: any sequence of preserve and unpreserve leaves the map of what is preserved`, () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ pfn: within, count: fc.integer({ min: 1, max: 70 }) }), { maxLength: 60 }),
+        (asked) => {
+          const kernel = UpstreamKernel.coldBoot(new FrameMemory(RAM), format, SCRATCH);
+          const before = keptFrames(kernel);
+          const kept = new Map<string, Run>();
+          for (const run of asked) {
+            const name = `${run.pfn} ${run.count}`;
+            if (kept.delete(name)) kernel.unpreservePages(run);
+            else if ([...kept.values()].every((one) => apart(one, run)) && kernel.preservePages(run) === undefined) {
+              kept.set(name, run);
+            }
+          }
+          const expected = new Set(before);
+          for (const run of kept.values()) for (const frame of framesOf(run)) expected.add(frame);
+          assert.deepEqual([...keptFrames(kernel)].sort(ascending), [...expected].sort(ascending));
+          assert.equal(kernel.warnings, 0);
+        },
+      ),
+      runs(150, env),
+    );
+  });
+}
+
+/** Few places, so that runs come back, touch and overlap. */
+const within = fc.integer({ min: 0, max: 40 }).map((step) => 0x600 + step * 9);
+
+const ascending = (a: number, b: number): number => a - b;
+
+function apart(one: Run, other: Run): boolean {
+  return one.pfn + one.count <= other.pfn || other.pfn + other.count <= one.pfn;
+}
+
+/** Frames that the map names, each once. */
+function keptFrames(kernel: UpstreamKernel): Set<number> {
+  if (kernel.format === 'kho-v1') kernel.finalize();
+  const frames = new Set<number>();
+  for (const { address, size } of kernel.outgoing().preserved?.blocks ?? []) {
+    for (const frame of framesOf({ pfn: address / PAGE, count: size / PAGE })) {
+      assert.ok(!frames.has(frame));
+      frames.add(frame);
+    }
+  }
+  if (kernel.format === 'kho-v1') kernel.abort();
+  return frames;
+}
+
+test('a radix tree that grew in a kernel reads as one that is written at once', () => {
+  fc.assert(
+    fc.property(fc.uniqueArray(within, { maxLength: 30 }), fc.nat({ max: 3 }), (pfns, order) => {
+      const kernel = UpstreamKernel.coldBoot(new FrameMemory(RAM), 'kho-v4', SCRATCH);
+      const own = kernel.outgoing().preserved?.blocks ?? [];
+      const blocks = pfns.map((pfn) => [Math.floor(pfn / 2 ** order) * 2 ** order * PAGE, order] as const);
+      for (const [address] of blocks) kernel.preserveFolio(address / PAGE, order);
+      const memory = new SparseMemory();
+      radixTree(memory, 0x100000, [...own.map((block) => [block.address, block.order] as const), ...blocks]);
+      const written = readHandover(tree('kho-v4', { 'preserved-memory-map': u64(0x100000) }), {
+        memory,
+        blobs: new Map(),
+      });
+      assert.deepEqual(kernel.outgoing().preserved?.blocks, written.preserved?.blocks);
+    }),
+    runs(30, env),
+  );
+});
+
+test('each kernel counts one more kexec, has the scratch areas of the first, and nothing of the one before the last', () => {
+  for (const format of FORMATS) {
+    const world = new World(format);
+    for (let generation = 1; generation <= 4; generation++) {
+      const item = world.make('pages', 7, 0, 0.6) ?? assert.fail();
+      assert.equal(world.preserve(item), undefined);
+      assert.equal(world.publish('a', [item]), undefined);
+      if (format === 'kho-v1') world.kernel.finalize();
+      const reserved = world.unclaimed.size;
+      assert.ok(world.kexec([2, 3], ['leave']));
+      world.auditOwners();
+      assert.deepEqual(world.kernel.frames.scratch, SCRATCH);
+      const metadata = world.kernel.incoming?.users.find(({ name }) => name === 'kexec-metadata');
+      const count = metadata?.content?.values.find(({ name }) => name === 'kexec_count')?.value;
+      assert.equal(count, String(generation));
+      // What nobody claims is reserved as long as this kernel runs, and no longer.
+      assert.equal(world.unclaimed.size, 7);
+      assert.equal(reserved, generation === 1 ? 0 : 7);
+    }
+  }
+});
+
+test('a user that aborts after finalize finds everything as it was', () => {
+  const world = new World('kho-v1');
+  const item = world.make('vmalloc', 5, 1, 0.3) ?? assert.fail();
+  world.preserve(item);
+  const before = new Map(world.kernel.frames.owners);
+  assert.equal(world.kernel.finalize(), undefined);
+  assert.equal(world.unpreserve(item), 'EBUSY');
+  assert.equal(world.kernel.abort(), undefined);
+  assert.deepEqual(world.kernel.frames.owners, before);
+  assert.equal(world.kernel.abort(), 'ENOENT');
+  assert.equal(world.unpreserve(item), undefined);
+  world.auditOwners();
+});
