@@ -23,6 +23,8 @@ export interface OpenedHandovers extends Target {
   readonly handovers: readonly Handover[];
   /** Undefined: files are all there is. */
   readonly memory: PhysicalMemory | undefined;
+  /** The kernel in that memory. */
+  readonly kernel: Kernel | undefined;
   /** Places that told of no handover, and why. */
   readonly silent: readonly SilentPlace[];
   /** What of the source could not be had. */
@@ -92,5 +94,5 @@ function opened(
 ): OpenedHandovers {
   const { memory, kernel } = machine ?? {};
   const takesHandovers = kernel === undefined || hasHandover(kernel);
-  return { ...found, memory, release: kernel?.release, takesHandovers, damage };
+  return { ...found, memory, kernel, release: kernel?.release, takesHandovers, damage };
 }

@@ -1,9 +1,12 @@
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { readUpTo } from '../bytes/byte-source.js';
-import { type Damage, ExhumeError } from '../bytes/errors.js';
+import { type Damage, ExhumeError, isExhumeError } from '../bytes/errors.js';
 import { FileSource } from '../bytes/node.js';
 import { viewOf } from '../bytes/struct-table.js';
+import type { PhysicalMemory } from '../dump/memory.js';
+import type { Handover } from '../handover/model.js';
+import { findHandovers } from '../handover/open.js';
 import { KernelView } from '../kernel/kernel-view.js';
 import { parseRecordName } from '../pstore/name.js';
 import { isAbsence } from '../report/absence.js';
@@ -13,16 +16,20 @@ import { directoryTree } from '../trace/formats/node/directory-tree.js';
 import { tarTree } from '../trace/formats/tar-tree.js';
 import { readTracefs } from '../trace/formats/tracefs-directory.js';
 import { readVmlinuz } from '../trace/formats/vmlinuz.js';
+import { reservedBuffers } from '../trace/handover/reserved-buffers.js';
 import { openKernelTrace } from '../trace/kernel-trace.js';
 import type { Trace } from '../trace/model.js';
 import { type NamedKernel, openPersistentTrace, persistentTraceOf, withFormatsOf } from '../trace/open.js';
 import { pstoreCalls, pstoreTrace } from '../trace/pstore-ftrace.js';
 import { isPersistentBuffer } from '../trace/ring/persistent-layout.js';
-import { findPersistentBuffers } from '../trace/ring/persistent-search.js';
+import { type FoundBuffer, findPersistentBuffers } from '../trace/ring/persistent-search.js';
 import type { TraceCommandOptions } from './commands/trace.js';
+import { readHandoverFiles } from './handover-files.js';
+import { openHandovers } from './handover-source.js';
 import { openFiles } from './open.js';
 import { recordsOf } from './pstore.js';
 import type { Session } from './session.js';
+import { traceOfHandovers } from './trace-handover.js';
 
 /** A trace, and what was found broken on the way to it. */
 export interface OpenTrace {
@@ -38,11 +45,50 @@ export async function openTrace(session: Session, path: string, options: TraceCo
 }
 
 async function openAny(session: Session, path: string, options: TraceCommandOptions): Promise<OpenTrace> {
+  const { handover = false, persistent = false, memory } = options;
+  if (isHandoverFile(path)) return openHandedOver(session, path, options);
   const file = options.rawMemory || options.ranges !== undefined ? undefined : openTraceFile(path);
-  if (file !== undefined) return { trace: file, damage: [] };
+  if (file !== undefined) {
+    if (handover || memory !== undefined) throw usage(`${path} is a trace by itself: no handover, and needs no memory`);
+    return { trace: file, damage: [] };
+  }
+  if (handover || memory !== undefined) return openHandedOver(session, path, options);
   const { subject } = await session.open([path], options);
-  const damage = subject.container.damage;
-  return { trace: traceOf(subject, options.persistent ?? false), damage };
+  return { trace: traceOf(subject, persistent, options.formats !== undefined), damage: subject.container.damage };
+}
+
+function isHandoverFile(path: string): boolean {
+  const found = statSync(path, { throwIfNoEntry: false }) === undefined ? undefined : readHandoverFiles(path);
+  return found !== undefined && found.told.length > 0;
+}
+
+/** The trace that a handover brings: one in files, or in a dump. Throws EXH_BAD_STRUCTURE when there is none. */
+async function openHandedOver(session: Session, path: string, options: TraceCommandOptions): Promise<OpenTrace> {
+  const { handovers, memory, kernel, damage } = await openHandovers(session, path, options);
+  if (memory === undefined) {
+    throw usage(`${path} tells where a trace is, and has no memory`, '--memory names a dump that has it');
+  }
+  const trace = traceOfHandovers(handovers, memory);
+  if (trace === undefined)
+    throw new ExhumeError('EXH_BAD_STRUCTURE', `${path}: no kexec handover in it brings a trace`);
+  if (kernel === undefined || options.formats !== undefined) return { trace, damage };
+  // Most likely the other kernel is the same.
+  const live = unlessUntold(() => openKernelTrace(new KernelView(kernel)));
+  return { trace: live === undefined ? trace : withFormatsOf(trace, live), damage };
+}
+
+/** Undefined for a kernel that doesn't tell its types, or is built without ftrace. */
+function unlessUntold<T>(step: () => T): T | undefined {
+  try {
+    return step();
+  } catch (error) {
+    if (isExhumeError(error, 'EXH_NO_LAYOUT', 'EXH_NO_SYMBOL')) return undefined;
+    throw error;
+  }
+}
+
+function usage(message: string, hint = ''): ExhumeError {
+  return new ExhumeError('EXH_USAGE', message, hint === '' ? {} : { hint });
 }
 
 /**
@@ -70,18 +116,36 @@ function openPstore(path: string): Trace | undefined {
   return pstoreTrace(records.flatMap(({ text }) => pstoreCalls(text)));
 }
 
-/** Of the kernel in a dump; without one, or when asked to, persistent ring buffers anywhere in its memory. */
-function traceOf(subject: Subject, search: boolean): Trace {
+/**
+ * Of the kernel in a dump. Without one that tells of its buffers what a handover brings, else, or when asked to, persistent
+ * ring buffers anywhere in its memory.
+ * @param formats of another source are asked for
+ */
+function traceOf(subject: Subject, search: boolean, formats: boolean): Trace {
   const kernel = isAbsence(subject.kernel) ? undefined : subject.kernel;
-  const live = kernel === undefined ? undefined : () => openKernelTrace(new KernelView(kernel));
-  if (live !== undefined && !search) return live();
-  const found = persistentTraceOf(findPersistentBuffers(subject.container.memory));
+  const { memory } = subject.container;
+  const view = (): Trace & NamedKernel => openKernelTrace(new KernelView(requireKernel(subject)));
+  const live = kernel === undefined ? undefined : unlessUntold(view);
+  if (live !== undefined && !search) return live;
+  const handovers = findHandovers(memory, kernel);
+  const handed = live === undefined && !search ? traceOfHandovers(handovers, memory) : undefined;
+  if (handed !== undefined) return handed;
+  const found = persistentTraceOf(everyBuffer(memory, handovers));
   if (found.buffers.length === 0) {
-    requireKernel(subject);
+    if (live === undefined) view();
     throw new ExhumeError('EXH_BAD_STRUCTURE', 'there is no persistent ring buffer in this memory');
   }
   // Most likely the kernel that was started next is the same.
-  return live === undefined ? found : withFormatsOf(found, live());
+  return live === undefined || formats ? found : withFormatsOf(found, live);
+}
+
+/** Those in memory that a handover names first, then all others. */
+function* everyBuffer(memory: PhysicalMemory, handovers: readonly Handover[]): Generator<FoundBuffer> {
+  const named = [...reservedBuffers(handovers, memory)];
+  yield* named;
+  for (const found of findPersistentBuffers(memory)) {
+    if (!named.some(({ address }) => address === found.address)) yield found;
+  }
 }
 
 /** Where the formats and names of another trace are to come from. */

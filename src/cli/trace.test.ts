@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { decodeZstd } from '../codecs/zstd.js';
+import { AREA_SIZE, AREAS, reservedTrace } from '../testing/reserved-trace.js';
 import { SAMPLE_PATH } from '../testing/sample.js';
 import { exhume } from './testing/exhume.js';
 
@@ -112,6 +113,48 @@ test('JSON lines, fields, and what is written for others', async () => {
   assert.match(stdout, /trace\.pftrace: \d+ events\n/);
   // Every packet begins with the field 1 of a Trace.
   assert.equal(readFileSync(perfetto)[0], 0x0a);
+});
+
+/** A plain image of a machine's memory, and the tree of its handover in a file. */
+function handedOver(): { image: string; files: string } {
+  const { memory, blob } = reservedTrace();
+  const image = join(directory, 'image');
+  const bytes = new Uint8Array(AREAS.other + AREA_SIZE);
+  for (const [pfn, page] of memory.pages) if (typeof page !== 'string') bytes.set(page, pfn * 4096);
+  writeFileSync(image, bytes);
+  const files = join(directory, 'kho');
+  mkdirSync(join(files, 'out'), { recursive: true });
+  writeFileSync(join(files, 'out/fdt'), blob);
+  return { image, files };
+}
+
+test('a persistent buffer that a kexec handover brings: in memory without a kernel, or by the files of its tree', async () => {
+  const { image, files } = handedOver();
+  const memory = ['--raw-memory', '--formats', SAMPLE_PATH];
+  for (const words of [
+    [image, ...memory],
+    [image, '--handover', ...memory],
+    [files, '--memory', image, ...memory],
+    [join(files, 'out/fdt'), '--memory', image, ...memory],
+  ]) {
+    const list = await exhume('trace', ...words, '--list');
+    assert.equal(list.status, 0, list.stderr);
+    assert.match(list.stdout, /^persistent ring buffers in a kexec handover, Linux 7\.2/);
+    assert.match(
+      list.stdout,
+      /\n {2}trace: reserve_mem trace at 0x100000, 256 KiB, of the (outgoing )?tree \(kho-v4\)/,
+    );
+    const { stdout } = await exhume('trace', ...words);
+    assert.deepEqual(events(stdout), events((await exhume(...KNOWN)).stdout));
+  }
+  const searched = await exhume('trace', image, '--persistent', '--list', '--json', ...memory);
+  assert.match(JSON.parse(searched.stdout).evidence[0], /^trace: reserve_mem trace/);
+  const bare = await exhume('trace', files);
+  assert.deepEqual([bare.status, /--memory names a dump/.test(bare.stderr)], [2, true]);
+  const wrong = await exhume('trace', REGION, '--handover');
+  assert.deepEqual([wrong.status, /is a trace by itself/.test(wrong.stderr)], [2, true]);
+  const none = await exhume('trace', SAMPLE_PATH, '--handover');
+  assert.deepEqual([none.status, /no kexec handover in it brings a trace/.test(none.stderr)], [4, true]);
 });
 
 test('what cannot be done is said', async () => {

@@ -31,6 +31,7 @@ export function buildTrace(trace: Trace, found: readonly Damage[], reading?: Tra
     schema: 'exhume-trace/1',
     complete: damage.length === 0,
     source: trace.source,
+    evidence: [...(trace.evidence ?? [])],
     release: trace.release ?? null,
     kinds: trace.formats.all.length,
     clocks: trace.clocks === undefined ? null : clocksReport(trace.clocks.toReal),

@@ -8,6 +8,7 @@ import type { Trace, TraceClocks, TraceFormats, TraceNames } from './model.js';
 import type { NamedKernel } from './open.js';
 import { type KernelBuffer, readKernelBuffers } from './ring/kernel-buffers.js';
 import { readTraceClocks } from './ring/trace-clocks.js';
+import { optionNames } from './ring/tracer-state.js';
 
 /** The trace that a kernel was keeping. Its buffers are read at once, all else when it is asked for. */
 export interface KernelTrace extends Trace, NamedKernel {
@@ -43,6 +44,8 @@ export function openKernelTrace(view: KernelView): KernelTrace {
     damage,
     symbolAddress: (name) => view.kernel.symbols.address(name),
     kaslrOffset: view.kernel.kaslrOffset,
+    linearMap: view.kernel.directMap,
+    optionNames: (flags) => optionNames(view, flags),
     moduleAddress: (name) => {
       modules ??= new Map(readModuleDetails(view, damage).map((module) => [module.name, module.base]));
       return modules.get(name);

@@ -21,6 +21,8 @@ export interface Trace {
   readonly buffers: readonly TraceBuffer[];
   /** What is needed to tell a buffer's time as wall-clock time; undefined where the source doesn't tell. */
   readonly clocks: TraceClocks | undefined;
+  /** How it was found and put together, where that is not plain. */
+  readonly evidence?: readonly string[];
   readonly damage: readonly Damage[];
 }
 

@@ -28,11 +28,14 @@ export function openPersistentTrace(source: ByteSource): Trace | undefined {
 /** Persistent ring buffers that were found in memory. */
 export function persistentTraceOf(found: Iterable<FoundBuffer>): Trace {
   const buffers: PersistentBuffer[] = [];
-  for (const { address, source } of found) {
-    const buffer = readPersistentBuffer(source, 0, `persistent@0x${address.toString(16)}`);
-    if (buffer !== undefined) buffers.push(buffer);
+  const told: string[] = [];
+  for (const { address, source, name = `persistent@0x${address.toString(16)}`, evidence } of found) {
+    const buffer = readPersistentBuffer(source, 0, name);
+    if (buffer === undefined) continue;
+    buffers.push(buffer);
+    told.push(evidence ?? `${name}: found by searching all memory`);
   }
-  return persistentTrace(buffers);
+  return { ...persistentTrace(buffers), evidence: told };
 }
 
 function persistentTrace(buffers: readonly PersistentBuffer[]): Trace {
@@ -58,10 +61,24 @@ export interface NamedKernel extends Pick<Trace, 'formats' | 'names' | 'release'
   readonly kaslrOffset?: bigint | undefined;
   /** Where a loaded module's code begins. */
   moduleAddress?(name: string): bigint | undefined;
+  /** Where its linear map begins: with KASLR elsewhere in each boot. */
+  readonly linearMap?: bigint | undefined;
+  /** What the bits of `trace_flags` are called: `trace_options`. */
+  optionNames?(flags: bigint): ReadonlySet<string> | undefined;
+}
+
+/** A trace that finds out by itself how another source's words are to be taken. */
+export interface RetoldTrace extends Trace {
+  retold(from: NamedKernel): Trace;
+}
+
+function isRetold(trace: Trace): trace is RetoldTrace {
+  return 'retold' in trace;
 }
 
 /** A trace whose events are told in the words of another source: the kernel that wrote them, or a copy of what it told. */
 export function withFormatsOf(trace: Trace, from: NamedKernel): Trace {
+  if (isRetold(trace)) return trace.retold(from);
   return {
     ...trace,
     release: trace.release ?? from.release,

@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { example } from '../command.js';
 import type { Session, SharedOptions } from '../session.js';
 import { cpuList } from './cpu-list.js';
-import { collect, optionsOf } from './shared.js';
+import { collect, memoryOption, optionsOf } from './shared.js';
 
 /** What `--format` may be. */
 export const TRACE_FORMATS = [
@@ -23,6 +23,8 @@ export interface TraceCommandOptions extends SharedOptions {
   readonly buffer?: string;
   readonly spare?: boolean;
   readonly persistent?: boolean;
+  readonly handover?: boolean;
+  readonly memory?: string;
   readonly cpu?: readonly number[];
   readonly event?: readonly string[];
   readonly since?: string;
@@ -43,14 +45,16 @@ export function defineTrace(program: Command, session: Session): void {
     .summary('the trace that the kernel was keeping (ftrace)')
     .description(
       'Shows the ftrace buffers that a dead kernel left, as /sys/kernel/tracing/trace would: out of a dump, a persistent ' +
-        'ring buffer, a trace.dat, a copy of tracefs. Or writes them for trace-cmd, KernelShark and Perfetto.',
+        'ring buffer, a trace.dat, a copy of tracefs, a kexec handover. Or writes them for trace-cmd, KernelShark and Perfetto.',
     )
-    .argument('<file>', 'a dump, a persistent ring buffer, a trace.dat, a directory with a copy of tracefs')
+    .argument('<file>', 'a dump, a persistent ring buffer, a trace.dat, a directory with a copy of tracefs, a handover')
     .option('--list', 'only which buffers there are')
     .option('--stats', 'count the events of a buffer, tell what its stats files say')
     .option('--buffer <name>', 'the buffer of this instance; top is the top level, where nothing is said')
     .option('--spare', "the buffer's spare: its snapshot")
     .option('--persistent', 'look through all memory for persistent ring buffers')
+    .option('--handover', 'what a kexec handover in the dump brings, not what its kernel was keeping')
+    .addOption(memoryOption())
     .option('--cpu <cpus>', 'only these CPUs: 0,2-3', cpuList)
     .option('--event <glob>', 'only these events: sched_switch, irq:*, *write*; may be repeated', collect)
     .option('--since <time>', "only from this time of the trace's clock on, as the text shows it", traceTime)
@@ -80,6 +84,7 @@ export function defineTrace(program: Command, session: Session): void {
   example(command, "exhume trace vmcore --event 'sched:*' --cpu 1", 'only some');
   example(command, 'exhume trace vmcore --format perfetto -o trace.pftrace', 'for ui.perfetto.dev');
   example(command, 'exhume trace region.bin --formats vmlinuz', 'a persistent ring buffer');
+  example(command, 'exhume trace kho/out --memory vmcore', 'what the tree of a kexec handover leads to');
 }
 
 /** Seconds with a fraction, or a number of ticks of clocks that count others. */

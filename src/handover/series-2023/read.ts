@@ -5,6 +5,7 @@ import type { DecodedNode, Handover, HandoverUser, NamedArea, PreservedBlock } f
 import { PAGE } from '../source-reader.js';
 import type { UpstreamFacts } from '../upstream/read.js';
 import { areaText, hexText, node } from '../words.js';
+import { memEntries } from './mem.js';
 
 /** Names that the trees of 2023/24 use. */
 export const SERIES_2023_NAMES = ['compatible', 'mem', 'events', 'trace_flags', 'trace-flags', 'cpu'];
@@ -47,7 +48,7 @@ function treeNode(tree: FdtNode, areas: NamedArea[]): DecodedNode {
   const values: (readonly [string, string])[] = [];
   for (const { name, value } of tree.properties) {
     if (name === 'mem') {
-      const found = memOf(value);
+      const found = memEntries(value).filter((area) => area !== undefined);
       for (const area of found) areas.push({ ...area, what: tree.name });
       const pages = found.filter(({ size }) => size >= PAGE).length;
       const first = found[0];
@@ -71,19 +72,6 @@ function treeNode(tree: FdtNode, areas: NamedArea[]): DecodedNode {
     values,
     tree.children.map((child) => treeNode(child, areas)),
   );
-}
-
-/** `struct kho_mem[]`, in the machine's byte order, at any place in the blob. A length that is no multiple of 16 is ignored. */
-function memOf(value: Uint8Array): { address: number; size: number }[] {
-  const found: { address: number; size: number }[] = [];
-  const view = viewOf(value);
-  if (value.length % 16 !== 0) return found;
-  for (let at = 0; at < value.length; at += 16) {
-    const address = view.getBigUint64(at, true);
-    const size = view.getBigUint64(at + 8, true);
-    if (address + size < 1n << 52n) found.push({ address: Number(address), size: Number(size) });
-  }
-  return found;
 }
 
 /** As the kernel makes its cache of them: whole pages, sorted, those that touch joined. */

@@ -1,7 +1,7 @@
 import { isExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import type { PhysicalMemory } from '../../dump/memory.js';
-import { FDT_MAGIC, type Fdt, fdtStrings, fdtValue, isFdt, readFdt } from '../fdt/fdt.js';
+import { FDT_MAGIC, fdtStrings, isFdt, readFdt } from '../fdt/fdt.js';
 import { PAGE } from '../source-reader.js';
 
 const LARGEST_TREE = 1 << 24;
@@ -22,18 +22,24 @@ export function* treesIn(memory: PhysicalMemory): Generator<number> {
     for (let at = Math.ceil(start / PAGE) * PAGE; at + PAGE <= end; at += PAGE) {
       const page = memory.peek((at / PAGE) as Parameters<PhysicalMemory['peek']>[0]);
       if (typeof page === 'string' || page[0] !== 0xd0 || viewOf(page).getUint32(0) !== FDT_MAGIC) continue;
-      if (handoverRoot(page.slice(0, PAGE))) yield at;
+      // Names may stand pages behind the root: only where it looks like one is all of it read.
+      if (!rootValues(page.slice(0, PAGE)).some((value) => /^kho-v/.test(value))) continue;
+      const [compatible = ''] = rootValues(treeAt(memory, at), 'compatible');
+      if (/^kho-v/.test(compatible)) yield at;
     }
   }
 }
 
-function handoverRoot(page: Uint8Array): boolean {
-  let tree: Fdt;
+/** The first strings of the root's properties, or of those of one name. */
+function rootValues(blob: Uint8Array | undefined, name?: string): string[] {
+  if (blob === undefined) return [];
   try {
-    tree = readFdt(page);
+    const { properties } = readFdt(blob).root;
+    return properties
+      .filter((one) => name === undefined || one.name === name)
+      .map(({ value }) => fdtStrings(value)[0] ?? '');
   } catch (error) {
-    if (isExhumeError(error)) return false;
+    if (isExhumeError(error)) return [];
     throw error;
   }
-  return /^kho-v/.test(fdtStrings(fdtValue(tree.root, 'compatible'))[0] ?? '');
 }

@@ -63,6 +63,7 @@ export type TraceBufferReport = Static<typeof TraceBufferSchema>;
 
 export const TraceSchema = document('exhume-trace/1', 'Traces (exhume trace --json)', {
   source: Text('Where it comes from, in words'),
+  evidence: Type.Array(Type.String(), { description: 'How it was found and put together, where that is not plain' }),
   release: nullable(Type.String(), 'uname -r of the kernel that wrote it'),
   kinds: Count('Kinds of events whose formats are known'),
   clocks: nullable(

@@ -16,12 +16,14 @@ const MOST_ORDER = 11;
  */
 export class KernelRing implements TraceCpu {
   readonly statistics: TraceStatistics | undefined;
-  private readonly size: number;
+  /** Of a sub-buffer, in bytes. */
+  readonly size: number;
 
   /** @param order of the pages of a sub-buffer; throws EXH_BAD_STRUCTURE for one that no kernel has */
   constructor(
     readonly cpu: number,
-    private readonly ring: Struct,
+    /** `struct ring_buffer_per_cpu` */
+    readonly ring: Struct,
     order: number,
     private readonly damage: Damage[],
   ) {
@@ -41,6 +43,12 @@ export class KernelRing implements TraceCpu {
   /** The last of them, oldest first; what is before isn't looked at. */
   latest(count: number): Iterable<SubBuffer> {
     return this.read(attempt(this.damage, this.part, () => this.lastPages(count)) ?? []);
+  }
+
+  /** What is on the reader's page alone. */
+  readerPage(): Iterable<SubBuffer> {
+    const reader = attempt(this.damage, this.part, () => this.ring.follow('reader_page'));
+    return reader === undefined ? [] : this.read([reader]);
   }
 
   private *read(pages: Iterable<Struct>): Generator<SubBuffer> {

@@ -8,13 +8,18 @@ const MISSED_EVENTS = 1 << 31;
 const MISSED_STORED = 1 << 30;
 const COMMIT_MASK = ~(MISSED_EVENTS | MISSED_STORED);
 
+/** How many bytes of records a page says that it holds; it may say more than it can. `view` is of its header at least. */
+export function committedBytes(view: DataView, littleEndian: boolean): number {
+  return view.getInt32(littleEndian ? 8 : 12, littleEndian) & COMMIT_MASK;
+}
+
 /**
  * A page of a ring buffer as a sub-buffer, whose data are those bytes themselves.
  * Undefined: it says that it holds more than the page does. Source: `kernel/trace/ring_buffer.c`.
  */
 export function pageOf(bytes: Uint8Array, view: DataView, littleEndian: boolean): SubBuffer | undefined {
   const low = view.getInt32(littleEndian ? 8 : 12, littleEndian);
-  const length = low & COMMIT_MASK;
+  const length = committedBytes(view, littleEndian);
   const end = PAGE_HEADER + length;
   if (end > bytes.length) return undefined;
   let lost = 0;

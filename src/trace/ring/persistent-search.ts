@@ -17,6 +17,11 @@ export class MemoryStretch implements ByteSource {
     if (length > 0) this.memory.read(physicalAddress(this.start + offset), into.subarray(0, length));
     return length;
   }
+
+  /** Is the page at an offset in the dump? */
+  present(offset: number): boolean {
+    return this.memory.state(Math.floor((this.start + offset) / this.memory.pageSize) as Pfn) === 'present';
+  }
 }
 
 /** A persistent ring buffer in a machine's memory. */
@@ -24,6 +29,10 @@ export interface FoundBuffer {
   /** Physical, in bytes. */
   readonly address: number;
   readonly source: ByteSource;
+  /** What it is called, where something tells. */
+  readonly name?: string;
+  /** What tells of it; absent: it was found by looking everywhere. */
+  readonly evidence?: string;
 }
 
 /**

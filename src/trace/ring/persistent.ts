@@ -3,9 +3,9 @@ import type { Damage } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import { attempt } from '../../kernel/collect.js';
 import type { SubBuffer, TraceBuffer, TraceCpu, TraceStatistics } from '../model.js';
+import { countedStatistics } from './count.js';
 import { pageOf } from './page.js';
 import { type PersistentChunk, type PersistentLayout, readPersistentLayout } from './persistent-layout.js';
-import { RecordCursor } from './sub-buffer.js';
 
 /** `trace_clocks[]` (kernel/trace/trace.c), by the number that a buffer keeps. */
 const CLOCKS = ['local', 'global', 'counter', 'uptime', 'perf', 'mono', 'mono_raw', 'boot', 'tai', 'x86-tsc'];
@@ -63,16 +63,7 @@ class PersistentRing implements TraceCpu {
 
   /** They aren't kept: as the kernel that starts next, we count. */
   get statistics(): TraceStatistics {
-    if (this.counted !== undefined) return this.counted;
-    const cursor = new RecordCursor(0n);
-    let entries = 0;
-    let bytes = 0;
-    for (const sub of this.subBuffers()) {
-      cursor.open(sub);
-      while (cursor.next()) entries++;
-      bytes += sub.data.length;
-    }
-    this.counted = { entries, bytes, overrun: 0, commitOverrun: 0, droppedEvents: 0, readEvents: 0 };
+    this.counted ??= countedStatistics(this.subBuffers());
     return this.counted;
   }
 

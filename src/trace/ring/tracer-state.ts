@@ -38,8 +38,16 @@ function clockOf(view: KernelView, array: Struct, ring: Struct): string {
 
 /** The set ones of `trace_options[]`, by their bits in `trace_flags`, and the tracer's own. */
 function optionsOf(view: KernelView, array: Struct): ReadonlySet<string> {
+  const options = optionNames(view, array.big('trace_flags'));
+  // Each instance has its own since 6.19; before, all that use a tracer share its options.
+  const own = array.follow(array.has('current_trace_flags') ? 'current_trace_flags' : 'current_trace->flags');
+  if (own !== undefined) for (const name of tracerOptions(view, own)) options.add(name);
+  return options;
+}
+
+/** What the bits of `trace_flags` are called: `trace_options[]`. */
+export function optionNames(view: KernelView, flags: bigint): Set<string> {
   const { memory } = view;
-  const flags = array.big('trace_flags');
   const table = view.address('trace_options');
   const options = new Set<string>();
   for (let bit = 0; bit < MOST_NAMES; bit++) {
@@ -47,9 +55,6 @@ function optionsOf(view: KernelView, array: Struct): ReadonlySet<string> {
     if (name === 0n) break;
     if (((flags >> BigInt(bit)) & 1n) === 1n) options.add(memory.string(name, NAME_BYTES));
   }
-  // Each instance has its own since 6.19; before, all that use a tracer share its options.
-  const own = array.follow(array.has('current_trace_flags') ? 'current_trace_flags' : 'current_trace->flags');
-  if (own !== undefined) for (const name of tracerOptions(view, own)) options.add(name);
   return options;
 }
 
