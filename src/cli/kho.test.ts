@@ -51,7 +51,10 @@ function image(): string {
   const luo = luoWithMemfd(memory);
   memory.at(0x600).fill(1);
   memory.at(0x777).fill(2);
-  radixTree(memory, 0x100000, [[0x600000, 0]]);
+  radixTree(memory, 0x100000, [
+    [0x50000, 0],
+    [0x600000, 0],
+  ]);
   put(memory, 0x50000, tree('kho-v4', { 'preserved-memory-map': u64(0x100000) }, [luo]));
   const bytes = new Uint8Array(8 << 20);
   for (const [pfn, page] of memory.pages) if (typeof page !== 'string') bytes.set(page, pfn * 4096);
@@ -84,7 +87,7 @@ test('files of a handover with the memory of a dump: map, extract; not beside an
   const { status, stdout, stderr } = await exhume('kho', 'map', copy, '--memory', path, '--raw-memory', '--json');
   assert.equal(status, 0, stderr);
   const [handover] = JSON.parse(stdout).handovers;
-  assert.deepEqual([handover.direction, handover.preserved.blocks[0].address], ['incoming', '0x600000']);
+  assert.deepEqual([handover.direction, handover.preserved.blocks[1].address], ['incoming', '0x600000']);
   const out = join(directory, 'with-memory');
   const extract = await exhume('kho', 'extract', copy, 'vm/7', '-o', out, '--memory', path, '--raw-memory');
   assert.equal(extract.status, 0, extract.stderr);

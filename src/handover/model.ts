@@ -21,6 +21,8 @@ export interface PreservedMap {
   readonly blocks: readonly PreservedBlock[];
   /** Pages that the map itself takes; nobody preserves them. */
   readonly own: readonly MemoryArea[];
+  /** It was in use for other things when it was read: nothing of it is told. */
+  readonly overwritten?: boolean;
   readonly damage: readonly Damage[];
 }
 

@@ -60,6 +60,20 @@ test('a radix tree that leads back to itself ends in damage', () => {
   assert.deepEqual(handover.preserved?.blocks, []);
 });
 
+test('a map that others wrote over since the handover was taken is no damage, and lists nothing', () => {
+  const memory = new SparseMemory();
+  for (let index = 0; index < 512; index++) {
+    viewOf(memory.at(0x100)).setBigUint64(index * 8, 0xffff952a80002222n + BigInt(index), true);
+  }
+  const blob = tree('kho-v4', { 'preserved-memory-map': u64(0x100000) });
+  const facts = { address: 0x50000, scratch: [], evidence: [] };
+  const read = (direction: 'incoming' | 'outgoing') =>
+    readHandover(blob, { memory, blobs: new Map() }, { ...facts, direction });
+  assert.deepEqual([read('incoming').damage, read('incoming').preserved?.blocks], [[], []]);
+  assert.ok(read('incoming').evidence.some((one) => one.startsWith('its map is in use for other things')));
+  assert.ok(read('outgoing').damage.length > 0);
+});
+
 for (const size of [512, PAGE]) {
   test(`kho-v1 with bitmaps of ${size} bytes: their size is told by how they lie`, () => {
     const memory = new SparseMemory();

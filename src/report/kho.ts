@@ -1,7 +1,8 @@
 import { hex } from '../bytes/address.js';
 import type { Damage } from '../bytes/errors.js';
-import type { DecodedNode, Handover, MemoryArea, PreservedBlock } from '../handover/model.js';
+import type { DecodedNode, Handover, MemoryArea } from '../handover/model.js';
 import type { SilentPlace } from '../handover/sources/told.js';
+import { namedAreas, ownedBlocks } from './kho-owners.js';
 import type { KhoHandover, KhoHead, KhoLine, KhoReport } from './schema/kho.js';
 import { damageReport, hexOrNull } from './words.js';
 
@@ -31,12 +32,20 @@ function handoverReport(handover: Handover): KhoHandover {
     ...headReport(handover),
     scratch: scratch.map(areaReport),
     preserved:
-      preserved === undefined
+      preserved === undefined || preserved.overwritten
         ? null
         : {
             form: preserved.form,
             bytes: preserved.blocks.reduce((sum, { size }) => sum + size, 0),
-            blocks: joined(preserved.blocks, ownersOf(handover), scratch),
+            blocks: ownedBlocks(handover, namedAreas(handover)).map(
+              ({ address, size, order, owner, scratch: inside }) => ({
+                address: hex(address),
+                size,
+                order,
+                owner: owner ?? null,
+                scratch: inside,
+              }),
+            ),
           },
     users: users.map(({ name, blob, format, content, areas }) => ({
       name,
@@ -71,45 +80,4 @@ function linesOf({ name, values, children }: DecodedNode, depth: number): KhoLin
     ...values.map((one) => ({ depth: depth + 1, name: one.name, value: one.value })),
     ...children.flatMap((child) => linesOf(child, depth + 1)),
   ];
-}
-
-interface Owned extends MemoryArea {
-  readonly owner: string;
-}
-
-/** Everything that somebody names: the tree, descriptions, and what these lead to. */
-function ownersOf({ address, tree, users }: Handover): Owned[] {
-  const owned: Owned[] = address === undefined ? [] : [{ address, size: tree.totalSize, owner: 'the tree' }];
-  for (const { name, blob, areas } of users) {
-    if (blob !== undefined) owned.push({ ...blob, owner: name });
-    for (const area of areas) owned.push({ ...area, owner: area.what });
-  }
-  return owned.sort((a, b) => a.address - b.address);
-}
-
-type Block = NonNullable<KhoHandover['preserved']>['blocks'][number];
-
-function joined(blocks: readonly PreservedBlock[], owners: readonly Owned[], scratch: readonly MemoryArea[]): Block[] {
-  const rows: (Omit<Block, 'address'> & { address: number })[] = [];
-  for (const block of blocks) {
-    const owner = owners.find((one) => overlaps(one, block))?.owner ?? null;
-    const inScratch = scratch.some((one) => overlaps(one, block));
-    const last = rows.at(-1);
-    if (
-      last !== undefined &&
-      last.address + last.size === block.address &&
-      last.order === block.order &&
-      last.owner === owner &&
-      last.scratch === inScratch
-    ) {
-      last.size += block.size;
-    } else {
-      rows.push({ address: block.address, size: block.size, order: block.order, owner, scratch: inScratch });
-    }
-  }
-  return rows.map((row) => ({ ...row, address: hex(row.address) }));
-}
-
-function overlaps(one: MemoryArea, other: MemoryArea): boolean {
-  return one.address < other.address + other.size && other.address < one.address + one.size;
 }

@@ -137,7 +137,8 @@ function unreadMap({ direction, preserved, address }: Handover, kept: AreaSet): 
   if ((preserved?.damage.length ?? 0) > 0) return 'its map could not be read whole';
   // The tree itself is always preserved: a map without it was overwritten.
   const overwritten =
-    direction !== 'outgoing' && address !== undefined && [...kept.gaps({ address, size: PAGE })].length > 0;
+    preserved?.overwritten === true ||
+    (direction !== 'outgoing' && address !== undefined && [...kept.gaps({ address, size: PAGE })].length > 0);
   return overwritten ? 'its map is not itself preserved, and was overwritten since the handover was taken' : undefined;
 }
 

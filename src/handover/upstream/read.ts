@@ -50,6 +50,12 @@ export function readUpstream(tree: Fdt, source: HandoverSource, facts: UpstreamF
         root.children.some((child) => fdtValue(child, 'fdt') !== undefined),
       );
       evidence.push(`${compatible}: ${preserved.form}`);
+      if (isOverwritten(preserved, facts)) {
+        preserved = { ...preserved, blocks: [], own: [], damage: [], overwritten: true };
+        evidence.push(
+          'its map is in use for other things: nobody preserves it, so it goes once the handover was taken',
+        );
+      }
       damage.push(...preserved.damage);
     } catch (error) {
       damage.push(damageOf(MAP_PART, error));
@@ -97,6 +103,12 @@ export function readUpstream(tree: Fdt, source: HandoverSource, facts: UpstreamF
     evidence,
     damage: [...damage, ...users.flatMap((user) => (user.format === 'not there' ? user.damage : []))],
   };
+}
+
+/** The tree itself is always preserved: a map without it, of a handover that was taken, is what others wrote since. */
+function isOverwritten({ blocks }: PreservedMap, { direction, address }: UpstreamFacts): boolean {
+  if (direction !== 'incoming' || address === undefined) return false;
+  return !blocks.some((block) => block.address <= address && address < block.address + block.size);
 }
 
 /** Up to kho-v1 a list of bitmaps, then a radix tree; told by the nodes' own property, which changed with it. */

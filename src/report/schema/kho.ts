@@ -46,7 +46,7 @@ const HandoverSchema = Type.Object(
           { description: 'Blocks that touch and have the same order and owner are joined' },
         ),
       }),
-      'null: there is no memory to read it from',
+      'null: there is no memory to read it from, or it was in use for other things when it was read',
     ),
     users: Type.Array(
       Type.Object({

@@ -1,0 +1,82 @@
+import { AreaSet } from '../handover/check/area-set.js';
+import type { Handover, MemoryArea } from '../handover/model.js';
+
+/** Memory with the one who named it. */
+export interface OwnedArea extends MemoryArea {
+  readonly owner: string;
+}
+
+/** Preserved memory, blocks that touch and are alike joined. */
+export interface OwnedBlock extends MemoryArea {
+  readonly order: number;
+  /** Of the blocks in it. */
+  readonly count: number;
+  /** Undefined: nobody whose description is known. */
+  readonly owner: string | undefined;
+  /** It overlaps scratch memory. */
+  readonly scratch: boolean;
+}
+
+/** Everything that somebody names, by address: the tree, descriptions, and what these lead to. */
+export function namedAreas({ address, tree, users }: Handover): OwnedArea[] {
+  const named: OwnedArea[] = address === undefined ? [] : [{ address, size: tree.totalSize, owner: 'the tree' }];
+  for (const { name, blob, areas } of users) {
+    if (blob !== undefined) named.push({ ...blob, owner: name });
+    for (const { address: start, size, what } of areas) named.push({ address: start, size, owner: what });
+  }
+  return named.sort((a, b) => a.address - b.address);
+}
+
+/** The preserved blocks with their owners: of several the one that begins first. */
+export function ownedBlocks({ preserved, scratch }: Handover, named: readonly OwnedArea[]): OwnedBlock[] {
+  const owners = new FirstOverlap(named);
+  const free = new AreaSet(scratch);
+  const joined: (MemoryArea & {
+    size: number;
+    order: number;
+    count: number;
+    owner: string | undefined;
+    scratch: boolean;
+  })[] = [];
+  for (const block of preserved?.blocks ?? []) {
+    const { address, size, order } = block;
+    const owner = owners.of(block)?.owner;
+    const inScratch = !free.within(block).next().done;
+    const last = joined.at(-1);
+    const alike = last !== undefined && last.order === order && last.owner === owner && last.scratch === inScratch;
+    if (alike && last.address + last.size === address) {
+      last.size += size;
+      last.count++;
+    } else {
+      joined.push({ address, size, order, count: 1, owner, scratch: inScratch });
+    }
+  }
+  return joined;
+}
+
+/** Finds the first of many areas, which may overlap each other, that overlaps one. */
+class FirstOverlap {
+  /** The furthest end of the areas up to each. */
+  private readonly ends: Float64Array;
+
+  /** @param areas ascending by address */
+  constructor(private readonly areas: readonly OwnedArea[]) {
+    let furthest = 0;
+    this.ends = Float64Array.from(areas, ({ address, size }) => {
+      furthest = Math.max(furthest, address + size);
+      return furthest;
+    });
+  }
+
+  of({ address, size }: MemoryArea): OwnedArea | undefined {
+    let low = 0;
+    let high = this.areas.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.ends[middle] ?? 0) <= address) low = middle + 1;
+      else high = middle;
+    }
+    const found = this.areas[low];
+    return found !== undefined && found.address < address + size ? found : undefined;
+  }
+}
