@@ -1,7 +1,12 @@
+import { isExhumeError } from '../bytes/errors.js';
 import type { PhysicalMemory } from '../dump/memory.js';
+import type { FtraceTarget } from '../handover/ftrace/check.js';
 import type { Handover } from '../handover/model.js';
+import type { Kernel } from '../kernel/kernel.js';
+import { KernelView } from '../kernel/kernel-view.js';
 import { handoverTrace } from '../trace/handover/handover-trace.js';
 import { reservedBuffers } from '../trace/handover/reserved-buffers.js';
+import { ftraceTarget } from '../trace/handover/target.js';
 import type { Trace } from '../trace/model.js';
 import { persistentTraceOf } from '../trace/open.js';
 
@@ -17,4 +22,20 @@ export function traceOfHandovers(handovers: readonly Handover[], memory: Physica
   const found = persistentTraceOf(reservedBuffers(handovers, memory));
   if (found.buffers.length === 0) return undefined;
   return { ...found, source: 'persistent ring buffers in a kexec handover' };
+}
+
+/** What decides whether a kernel could take over the trace in a handover; undefined: there is none, or it doesn't tell. */
+export function targetOfTrace(handovers: readonly Handover[], kernel: Kernel | undefined): FtraceTarget | undefined {
+  if (kernel === undefined || !handovers.some(({ series }) => series === '2023')) return undefined;
+  return unlessUntold(() => ftraceTarget(new KernelView(kernel)));
+}
+
+/** Undefined for a kernel that doesn't tell its types, or is built without ftrace. */
+export function unlessUntold<T>(step: () => T): T | undefined {
+  try {
+    return step();
+  } catch (error) {
+    if (isExhumeError(error, 'EXH_NO_LAYOUT', 'EXH_NO_SYMBOL')) return undefined;
+    throw error;
+  }
 }

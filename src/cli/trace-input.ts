@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { readUpTo } from '../bytes/byte-source.js';
-import { type Damage, ExhumeError, isExhumeError } from '../bytes/errors.js';
+import { type Damage, ExhumeError } from '../bytes/errors.js';
 import { FileSource } from '../bytes/node.js';
 import { viewOf } from '../bytes/struct-table.js';
 import type { PhysicalMemory } from '../dump/memory.js';
@@ -29,7 +29,7 @@ import { openHandovers } from './handover-source.js';
 import { openFiles } from './open.js';
 import { recordsOf } from './pstore.js';
 import type { Session } from './session.js';
-import { traceOfHandovers } from './trace-handover.js';
+import { traceOfHandovers, unlessUntold } from './trace-handover.js';
 
 /** A trace, and what was found broken on the way to it. */
 export interface OpenTrace {
@@ -75,16 +75,6 @@ async function openHandedOver(session: Session, path: string, options: TraceComm
   // Most likely the other kernel is the same.
   const live = unlessUntold(() => openKernelTrace(new KernelView(kernel)));
   return { trace: live === undefined ? trace : withFormatsOf(trace, live), damage };
-}
-
-/** Undefined for a kernel that doesn't tell its types, or is built without ftrace. */
-function unlessUntold<T>(step: () => T): T | undefined {
-  try {
-    return step();
-  } catch (error) {
-    if (isExhumeError(error, 'EXH_NO_LAYOUT', 'EXH_NO_SYMBOL')) return undefined;
-    throw error;
-  }
 }
 
 function usage(message: string, hint = ''): ExhumeError {

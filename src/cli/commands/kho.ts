@@ -64,7 +64,9 @@ async function check(session: Session, source: OpenedHandovers, path: string | u
   const { buildKhoCheck } = await import('../../report/kho-check.js');
   const { khoCheckText } = await import('../../report/text/kho-check.js');
   const { openHandovers } = await import('../handover-source.js');
-  const target = path === undefined ? undefined : await openHandovers(session, path, {});
+  const { targetOfTrace } = await import('../trace-handover.js');
+  const opened = path === undefined ? undefined : await openHandovers(session, path, {});
+  const target = opened && { ...opened, ftrace: targetOfTrace(source.handovers, opened.kernel) };
   const model = buildKhoCheck({ ...source, target });
   return { model, lines: () => khoCheckText(model), failed: !model.passed };
 }

@@ -1,6 +1,7 @@
 import type { Damage } from '../../bytes/errors.js';
 import type { PhysicalMemory } from '../../dump/memory.js';
 import { fdtValue } from '../fdt/fdt.js';
+import { checkFtrace } from '../ftrace/check.js';
 import type { Handover } from '../model.js';
 import { u64Of } from '../source-reader.js';
 import { MAP_PART } from '../upstream/preserved-map.js';
@@ -34,6 +35,7 @@ function* allFindings(
   if (handover.series === '2023') yield* check2023(handover);
   else yield* checkNodes(handover);
   yield* checkMemory(handover, memory);
+  yield* checkFtrace(handover, target?.ftrace);
   if (target !== undefined) yield* checkTarget(handover, target);
 }
 

@@ -1,3 +1,4 @@
+import type { FtraceTarget } from '../ftrace/check.js';
 import type { Handover, HandoverUser } from '../model.js';
 import { type Finding, finding } from './finding.js';
 
@@ -9,6 +10,8 @@ export interface Target {
   readonly takesHandovers: boolean;
   /** Its own: a kernel takes the version that it writes. */
   readonly handovers: readonly Handover[];
+  /** What decides whether it can take over a trace; absent: not told. */
+  readonly ftrace?: FtraceTarget | undefined;
 }
 
 /** Whether a kernel takes this handover. */

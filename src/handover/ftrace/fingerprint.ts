@@ -21,6 +21,11 @@ export function eventFingerprint({ name, sizes }: Pick<EventShape, 'name' | 'siz
   return ~crc32(bytes.bytes) >>> 0;
 }
 
+/** `0x1b2c3d4e` */
+export function fingerprintText(fingerprint: number): string {
+  return `0x${fingerprint.toString(16).padStart(8, '0')}`;
+}
+
 /** Fingerprints of kinds that are the same in each kernel (`enum trace_type`) are their numbers; no kernel has as many. */
 const MOST_STATIC = 256;
 /** In version 1 those have names of their own, which no format has. */

@@ -1,6 +1,12 @@
 import type { Damage } from '../../bytes/errors.js';
 import type { PhysicalMemory } from '../../dump/memory.js';
-import { type EventMatch, type EventShape, isStatic, matchEvents } from '../../handover/ftrace/fingerprint.js';
+import {
+  type EventMatch,
+  type EventShape,
+  fingerprintText,
+  isStatic,
+  matchEvents,
+} from '../../handover/ftrace/fingerprint.js';
 import { type EventNumber, type FtraceArray, type FtraceNodes, ftraceNodes } from '../../handover/ftrace/nodes.js';
 import type { Handover } from '../../handover/model.js';
 import { hexText } from '../../handover/words.js';
@@ -174,7 +180,7 @@ function* matchWords(events: readonly EventNumber[], match: EventMatch<FormatSha
 
 /** `event 0x1b2c3d4e (number 512)` */
 function numberWords({ fingerprint, name, id }: EventNumber): string {
-  return `event ${fingerprint === undefined ? name : `0x${fingerprint.toString(16).padStart(8, '0')}`} (number ${id})`;
+  return `event ${fingerprint === undefined ? name : fingerprintText(fingerprint)} (number ${id})`;
 }
 
 /** Kernels differ in how many kinds have a fixed number, and nothing else tells them apart: 7.2 has one amid those of 6.1. */

@@ -9,6 +9,7 @@ import type { TraceStatistics } from '../model.js';
 import { countedStatistics } from '../ring/count.js';
 import type { KernelRing } from '../ring/kernel-ring.js';
 import { shapeOf } from './handover-trace.js';
+import { firstDynamicEvent } from './target.js';
 
 const LINK_FLAGS = 3n;
 
@@ -32,7 +33,7 @@ export function kernelFtrace(view: KernelView): KernelFtrace {
   const trace = openKernelTrace(view);
   const top = trace.buffers.find(({ instance, snapshot }) => instance === undefined && !snapshot);
   if (top === undefined) throw new ExhumeError('EXH_BAD_STRUCTURE', 'the kernel has no top level trace buffer');
-  const last = view.types.enumeration('trace_type')?.get('__TRACE_LAST_TYPE');
+  const last = firstDynamicEvent(view);
   if (last === undefined) {
     throw new ExhumeError('EXH_NO_LAYOUT', "this kernel's type information has no enum trace_type", {
       expected: '__TRACE_LAST_TYPE',
@@ -49,7 +50,7 @@ export function kernelFtrace(view: KernelView): KernelFtrace {
     flags: top.array.bytes('trace_flags'),
     rings,
     events: trace.formats.all.map(shapeOf),
-    firstDynamic: Number(last),
+    firstDynamic: last,
     cpus,
     damage: [...trace.damage, ...top.damage],
   };
