@@ -62,6 +62,8 @@ export interface HandoverFile {
   readonly name: string;
   readonly size: number;
   readonly folios: readonly { readonly address: number; readonly index: number; readonly flags: number }[];
+  /** What a kernel that takes this form refuses it for, if anything. */
+  readonly refusal?: string;
 }
 
 /** One handover, as far as its source tells. */

@@ -141,6 +141,33 @@ test('a folio in the middle of a preserved block is refused', () => {
   ]);
 });
 
+test('what live update refuses: other numbers of files, blocks without any, two sessions of a name, seals of the future', () => {
+  const change = (address: number, ...values: number[]) => ({
+    change: (memory: SparseMemory) => put(memory, address, u64(...values)),
+  });
+  const refused = 'refused description LUO';
+  assert.deepEqual(findings(change(0x501010 + 72, 2)), [refused]);
+  assert.deepEqual(findings(change(0x502000, 0, 0)), [refused]);
+  assert.deepEqual(findings(change(0x503010, 0x41)), ['refused file vm/7']);
+  const twice = (memory: SparseMemory) => {
+    put(memory, 0x501008, u64(2));
+    put(memory, 0x501060, memory.at(0x501).slice(0x10, 0x60));
+  };
+  assert.deepEqual(findings({ change: twice }), [refused]);
+});
+
+test('a tree of more than the page that the next kernel maps', () => {
+  const blob = tree('kho-v4', { 'preserved-memory-map': u64(0x100000), more: new Uint8Array(PAGE) });
+  const found = checkHandover(readHandover(blob, { memory: undefined, blobs: new Map() }), undefined, undefined);
+  assert.deepEqual(
+    found.map(({ severity, check, message }) => `${severity} ${check} ${message}`),
+    [
+      `refused tree has ${blob.length} bytes, of which the next kernel maps a page`,
+      'note map its map is not there: only descriptions were checked',
+    ],
+  );
+});
+
 test('memory that begins amid a page is not given back', () => {
   assert.deepEqual(findings({ reserved: RESERVED + 0x100 }), [
     'lost preserved reserve_mem trace 62000+100',

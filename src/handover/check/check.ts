@@ -3,7 +3,7 @@ import type { PhysicalMemory } from '../../dump/memory.js';
 import { fdtValue } from '../fdt/fdt.js';
 import { checkFtrace } from '../ftrace/check.js';
 import type { Handover } from '../model.js';
-import { u64Of } from '../source-reader.js';
+import { PAGE, u64Of } from '../source-reader.js';
 import { MAP_PART } from '../upstream/preserved-map.js';
 import { type Finding, finding } from './finding.js';
 import { checkMemory } from './memory.js';
@@ -53,6 +53,9 @@ function* checkTree({ tree, address, series, direction, damage }: Handover): Gen
   } else if (tree.damage[0] !== undefined) {
     yield finding('refused', 'tree', 'the tree', tree.damage.map(({ message }) => message).join('; '));
   }
+  if (series === 'upstream' && totalSize > PAGE) {
+    yield finding('refused', 'tree', 'the tree', `has ${totalSize} bytes, of which the next kernel maps a page`);
+  }
   const map = u64Of(fdtValue(tree.root, 'preserved-memory-map'));
   if (series === '2023') {
     yield finding('note', 'version', 'the tree', 'is of the series of 2023/24, which no released kernel takes');
@@ -72,7 +75,7 @@ function* checkTree({ tree, address, series, direction, damage }: Handover): Gen
 }
 
 /** Nodes of users, as `kho_retrieve_subtree` reads them, and the descriptions behind them. */
-function* checkNodes({ tree, users, compatible }: Handover): Generator<Finding> {
+function* checkNodes({ tree, users, files, compatible }: Handover): Generator<Finding> {
   const needed =
     compatible === 'kho-v1' ? ['fdt'] : compatible === 'kho-v2' ? ['preserved-data'] : ['preserved-data', 'blob-size'];
   // Where a tree is cut off a node's properties may be behind that.
@@ -84,6 +87,9 @@ function* checkNodes({ tree, users, compatible }: Handover): Generator<Finding> 
     }
   }
   for (const { name, damage } of users) for (const one of damage) yield fromDamage('description', name, one);
+  for (const { name, refusal } of files) {
+    if (refusal !== undefined) yield finding('refused', 'file', name, `the next kernel refuses it for ${refusal}`);
+  }
 }
 
 /** What could not be read: because of the dump, because there is no such memory, or because it is broken. */

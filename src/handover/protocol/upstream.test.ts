@@ -94,6 +94,21 @@ test('a radix tree that grew in a kernel reads as one that is written at once', 
   );
 });
 
+test('what was given is not given again, and a part of a block is not given at all', () => {
+  for (const format of FORMATS) {
+    const world = new World(format);
+    const item = world.make('folio', 1, 3, 0.6) ?? assert.fail();
+    const pfn = item.pieces[0]?.pfn ?? 0;
+    world.preserve(item);
+    if (format === 'kho-v1') world.kernel.finalize();
+    assert.ok(world.kexec([], ['leave']));
+    assert.equal(world.kernel.restoreFolio(pfn + 4, 'first'), undefined);
+    assert.equal(world.kernel.restorePages({ pfn: pfn + 4, count: 4 }, 'first'), false);
+    assert.equal(world.kernel.restoreFolio(pfn, 'first')?.count, 8);
+    assert.equal(world.kernel.restoreFolio(pfn, 'second'), undefined);
+  }
+});
+
 test('each kernel counts one more kexec, has the scratch areas of the first, and nothing of the one before the last', () => {
   for (const format of FORMATS) {
     const world = new World(format);

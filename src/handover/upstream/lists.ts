@@ -4,13 +4,17 @@ import type { MemoryArea } from '../model.js';
 import { type HandoverReader, PAGE, physical } from '../source-reader.js';
 import { KHO_BLOCK, KHO_VMALLOC } from './structures.js';
 
-const MOST_BLOCKS = 1 << 16;
+/** `KHO_MAX_BLOCKS` of kernel/liveupdate/kho_block.c: of more the next kernel takes none. */
+const MOST_BLOCKS = 10_000;
 /** Pages of a vmalloc area: 64 GiB of them. */
 const MOST_PAGES = 1 << 24;
 /** Physical addresses in a chunk (`KHO_VMALLOC_SIZE`), behind the address of the next. */
 const PER_CHUNK = PAGE / 8 - 1;
 
-/** The entries of a list of blocks, each with where it stands. Throws EXH_BAD_STRUCTURE for a list without end. */
+/**
+ * The entries of a list of blocks, each with where it stands. Throws EXH_BAD_STRUCTURE for what `kho_block_set_restore` refuses:
+ * a list without end, a block without entries or with more than fit.
+ */
 export function* blockEntries(
   reader: HandoverReader,
   first: bigint,
@@ -24,7 +28,7 @@ export function* blockEntries(
     const view = viewOf(page);
     const { next, count } = KHO_BLOCK.read(view, 0, true);
     const most = BigInt(Math.floor((PAGE - KHO_BLOCK.size) / entrySize));
-    if (count > most) {
+    if (count === 0n || count > most) {
       throw new ExhumeError('EXH_BAD_STRUCTURE', `a block of ${count} entries, of which ${most} fit into a page`, {
         address: at,
         found: count,

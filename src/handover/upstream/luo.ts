@@ -1,4 +1,4 @@
-import { type Damage, damageOf } from '../../bytes/errors.js';
+import { type Damage, damageOf, ExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import type { DecodedNode, HandoverFile, NamedArea } from '../model.js';
 import { type HandoverReader, PAGE } from '../source-reader.js';
@@ -6,6 +6,9 @@ import { hexText, node } from '../words.js';
 import { blockEntries } from './lists.js';
 import { MEMFD_COMPATIBLE, readMemfd } from './memfd.js';
 import { LUO, LUO_FILE, LUO_FLB, LUO_FLB_HEADER, LUO_SESSION } from './structures.js';
+
+/** Pages of shared objects: kernels up to 7.2 have one. */
+const MOST_SHARED_PAGES = 256n;
 
 /** What the live update orchestrator hands over: sessions with their files, and what these share. */
 export interface Luo {
@@ -32,11 +35,19 @@ export function readLuo(blob: Uint8Array, reader: HandoverReader | undefined): L
   };
   if (reader !== undefined && sessions !== 0n) {
     attempt('LUO sessions', () => {
+      const names = new Set<string>();
       for (const { view, block } of blockEntries(reader, sessions, LUO_SESSION.size)) {
         const session = LUO_SESSION.read(view, 0, true);
         areas.push({ ...block, what: 'LUO: sessions' });
         const inside: DecodedNode[] = [];
-        attempt(`LUO session ${session.name}`, () => readFiles(session.name, session.files, inside));
+        attempt(`LUO session ${session.name}`, () => {
+          if (names.has(session.name)) throw broken(`two sessions are ${session.name}`);
+          names.add(session.name);
+          readFiles(session.name, session.files, inside);
+          if (BigInt(inside.length) !== session.count) {
+            throw broken(`a session of ${session.count} files has ${inside.length}`, session.count, inside.length);
+          }
+        });
         children.push(node(`session ${session.name}`, [['files', session.count]], inside));
       }
     });
@@ -88,10 +99,13 @@ export function readLuo(blob: Uint8Array, reader: HandoverReader | undefined): L
 
   function readShared(memory: HandoverReader): void {
     const header = LUO_FLB_HEADER.read(memory.view(flbs, LUO_FLB_HEADER.size), 0, true);
-    const pages = Number(header.pgcnt) * PAGE;
+    const pages = header.pgcnt <= MOST_SHARED_PAGES ? Number(header.pgcnt) * PAGE : 0;
+    const fit = Math.max(0, Math.floor((pages - LUO_FLB_HEADER.size) / LUO_FLB.size));
+    if (header.count > BigInt(fit)) {
+      throw broken(`${header.count} shared objects in ${header.pgcnt} pages`, fit, header.count);
+    }
     areas.push({ address: Number(flbs), size: pages, what: 'LUO: shared objects' });
-    const fit = Math.floor((pages - LUO_FLB_HEADER.size) / LUO_FLB.size);
-    for (let index = 0; index < Math.min(Number(header.count), fit); index++) {
+    for (let index = 0; index < Number(header.count); index++) {
       const at = flbs + BigInt(LUO_FLB_HEADER.size + index * LUO_FLB.size);
       const { name, data, count: users } = LUO_FLB.read(memory.view(at, LUO_FLB.size), 0, true);
       children.push(
@@ -102,6 +116,14 @@ export function readLuo(blob: Uint8Array, reader: HandoverReader | undefined): L
       );
     }
   }
+}
+
+function broken(what: string, expected?: number | bigint, found?: number | bigint): ExhumeError {
+  return new ExhumeError(
+    'EXH_BAD_STRUCTURE',
+    what,
+    expected === undefined || found === undefined ? {} : { expected, found },
+  );
 }
 
 function unique(areas: readonly NamedArea[]): NamedArea[] {

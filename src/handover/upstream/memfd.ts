@@ -49,6 +49,8 @@ export function readMemfd(reader: HandoverReader, address: bigint, name: string)
     });
   }
   const set = SEALS.filter((_, bit) => (seals >> bit) & 1);
+  const unknown = seals >>> SEALS.length;
+  if (unknown !== 0) set.push(hexText(unknown * 2 ** SEALS.length));
   return {
     content: node(name, [
       ['size', sizeText(size)],
@@ -57,7 +59,7 @@ export function readMemfd(reader: HandoverReader, address: bigint, name: string)
       ['flags', hexText(flags)],
       ['nr_folios', count],
     ]),
-    file: { name, size: Number(size), folios: found },
+    file: { name, size: Number(size), folios: found, ...(unknown !== 0 && { refusal: 'seals that it does not know' }) },
     areas: [
       { address: Number(address), size: PAGE, what: `${name}: struct memfd_luo_ser` },
       ...[...list.own, ...list.pieces].map((area) => ({ ...area, what: `${name}: list of folios` })),

@@ -1,11 +1,12 @@
 import { type NewNode, writeFdt } from '../../fdt/fdt-write.js';
 import type { Handover, MemoryArea } from '../../model.js';
-import { readHandover } from '../../open.js';
 import { HandoverReader, PAGE } from '../../source-reader.js';
 import { u64 } from '../../testing/build.js';
 import { readVmalloc, type VmallocArea } from '../../upstream/lists.js';
-import { KEXEC_METADATA, KHO_SCRATCH, KHO_VMALLOC } from '../../upstream/structures.js';
+import { KEXEC_METADATA, KHO_VMALLOC } from '../../upstream/structures.js';
+import { type Block, blocksIn } from './blocks.js';
 import { type FrameMemory, Frames, framesOf, type Run, Violation, type Wanted } from './frames.js';
+import { handoverAt, readScratch, scratchBytes } from './handed.js';
 import { addSegment, copySegments, type Segment } from './kexec-image.js';
 import { GrownRadixTree, ListedBitmaps, type PreservedRecord } from './preserved-maps.js';
 
@@ -447,55 +448,4 @@ export class UpstreamKernel {
     }
     return area;
   }
-}
-
-interface Block {
-  readonly pfn: number;
-  readonly order: number;
-}
-
-/**
- * Blocks of which a run is made up, each as large as where it begins and what is left of the run allow:
- * `min(count_trailing_zeros(pfn), ilog2(end - pfn))`.
- */
-function* blocksIn({ pfn, count }: Run, fits = (_pfn: number, _order: number) => true): Generator<Block> {
-  const end = pfn + count;
-  for (let at = pfn; at < end; ) {
-    let order = 0;
-    while (at % 2 ** (order + 1) === 0 && at + 2 ** (order + 1) <= end) order++;
-    while (!fits(at, order)) order--;
-    yield { pfn: at, order };
-    at += 2 ** order;
-  }
-}
-
-/** `struct kho_scratch[]` */
-function scratchBytes(scratch: readonly Run[]): Uint8Array {
-  const bytes = new Uint8Array(scratch.length * KHO_SCRATCH.size);
-  for (const [index, { pfn, count }] of scratch.entries()) {
-    const values = { addr: BigInt(pfn * PAGE), size: BigInt(count * PAGE) };
-    KHO_SCRATCH.write(new DataView(bytes.buffer), index * KHO_SCRATCH.size, values);
-  }
-  return bytes;
-}
-
-function readScratch(memory: FrameMemory, { pfn }: Pick<Run, 'pfn'>): MemoryArea[] {
-  const found: MemoryArea[] = [];
-  for (let at = 0; at < PAGE; at += KHO_SCRATCH.size) {
-    const { addr, size } = KHO_SCRATCH.read(memory.view(pfn), at);
-    if (size === 0n) break;
-    found.push({ address: Number(addr), size: Number(size) });
-  }
-  return found;
-}
-
-function handoverAt(
-  memory: FrameMemory,
-  address: number,
-  direction: Handover['direction'],
-  scratch: readonly MemoryArea[],
-): Handover {
-  const size = new DataView(memory.bytes(address, 8).buffer).getUint32(4);
-  const blob = memory.bytes(address, Math.min(size, PAGE));
-  return readHandover(blob, { memory, blobs: new Map() }, { direction, address, scratch, evidence: [] });
 }
