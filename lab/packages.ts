@@ -27,6 +27,7 @@ const PACKAGES = [
   'zstd',
   'trace-cmd',
   'protobuf-compiler',
+  'device-tree-compiler',
 ];
 
 // biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholders are dpkg-query's

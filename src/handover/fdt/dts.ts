@@ -1,3 +1,4 @@
+import { ExhumeError } from '../../bytes/errors.js';
 import type { NewFdt, NewNode } from './fdt-write.js';
 
 /** Characters that text may have in a value, beside printable ones. */
@@ -14,6 +15,7 @@ const CONTROLS: Readonly<Record<number, string>> = {
 /**
  * A device tree as source text, in the words of `dtc -O dts`: what could be text is shown as text, else numbers of 32 bits,
  * big endian, else bytes. (Values of kexec handovers are little endian on x86: `exhume kho show` tells them right.)
+ * Throws EXH_BAD_STRUCTURE for names that the text cannot have.
  */
 export function dtsText({ root, reservations = [] }: NewFdt): string {
   const lines = ['/dts-v1/;', ''];
@@ -23,16 +25,26 @@ export function dtsText({ root, reservations = [] }: NewFdt): string {
 }
 
 function putNode(lines: string[], { name, properties, children }: NewNode, indent: string): void {
-  lines.push(`${indent}${name === '' ? '/' : name} {`);
+  lines.push(`${indent}${indent === '' ? '/' : writable(name)} {`);
   for (const property of properties) {
     const value = valueText(property.value);
-    lines.push(`${indent}\t${property.name}${value === '' ? '' : ` = ${value}`};`);
+    lines.push(`${indent}\t${writable(property.name)}${value === '' ? '' : ` = ${value}`};`);
   }
   for (const child of children) {
     lines.push('');
     putNode(lines, child, `${indent}\t`);
   }
   lines.push(`${indent}};`);
+}
+
+const NAME = /^[a-zA-Z0-9,._+*#?@-]+$/;
+
+function writable(name: string): string {
+  if (NAME.test(name)) return name;
+  throw new ExhumeError(
+    'EXH_BAD_STRUCTURE',
+    `${JSON.stringify(name.slice(0, 80))} is no name in a device tree's source`,
+  );
 }
 
 /** The value of a property, empty when it has none. */

@@ -30,6 +30,8 @@ const SHORT_HEADER = 36;
 /** The kernel's own trees are some levels deep. */
 const DEEPEST = 256;
 const MOST_DAMAGE = 16;
+/** Of a property, in bytes; the specification allows 31. Many could share one long text. */
+const LONGEST_NAME = 1024;
 
 export interface FdtProperty {
   readonly name: string;
@@ -246,7 +248,8 @@ class FdtReader {
     const base = this.inProgress ? header.totalsize : header.off_dt_strings;
     for (const offset of offsets) {
       const start = base + offset;
-      const stop = start < 0 || start >= this.end ? -1 : this.bytes.subarray(start, this.end).indexOf(0);
+      const end = Math.min(this.end, start + LONGEST_NAME + 1);
+      const stop = start < 0 || start >= end ? -1 : this.bytes.subarray(start, end).indexOf(0);
       if (stop < 0) lost.push(offset);
       else names.set(offset, decoder.decode(this.bytes.subarray(start, start + stop)));
     }
