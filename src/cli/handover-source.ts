@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Damage, damageOf, ExhumeError, isExhumeError } from '../bytes/errors.js';
+import type { WrittenNote } from '../dump/description.js';
 import type { PhysicalMemory } from '../dump/memory.js';
 import { isLiveMemory } from '../dump/node.js';
 import type { Target } from '../handover/check/target.js';
@@ -59,7 +60,7 @@ export async function openHandovers(
     });
   }
   const machine = await openMachine(session, path, options);
-  return opened({ handovers: findHandovers(machine.memory, machine.kernel), silent: [] }, machine, []);
+  return opened({ handovers: findHandovers(machine.memory, machine.kernel, machine.notes), silent: [] }, machine, []);
 }
 
 /** Of the running system its files tell as well: also where its memory is refused. */
@@ -79,12 +80,14 @@ async function openLive(session: Session, path: string, options: SharedOptions):
 
 interface OpenedMachine {
   readonly memory: PhysicalMemory;
+  readonly notes: readonly WrittenNote[];
   readonly kernel: Kernel | undefined;
 }
 
 async function openMachine(session: Session, path: string, options: SharedOptions): Promise<OpenedMachine> {
   const { subject } = await session.open([path], options);
-  return { memory: subject.container.memory, kernel: isAbsence(subject.kernel) ? undefined : subject.kernel };
+  const { memory, notes } = subject.container;
+  return { memory, notes, kernel: isAbsence(subject.kernel) ? undefined : subject.kernel };
 }
 
 function opened(

@@ -1,4 +1,5 @@
 import { ExhumeError, isExhumeError } from '../bytes/errors.js';
+import type { WrittenNote } from '../dump/description.js';
 import type { PhysicalMemory } from '../dump/memory.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { fdtStrings, fdtValue, readFdt } from './fdt/fdt.js';
@@ -7,6 +8,7 @@ import { is2023, read2023, SERIES_2023_NAMES } from './series-2023/read.js';
 import { type Joined, joinTold } from './sources/join.js';
 import { toldByKernel } from './sources/kernel-variables.js';
 import { treeAt, treesIn } from './sources/memory-trees.js';
+import { toldByNotes } from './sources/note.js';
 import type { ToldByFiles } from './sources/system-files.js';
 import type { SilentPlace } from './sources/told.js';
 import { isUpstream, readUpstream, UPSTREAM_NAMES, type UpstreamFacts } from './upstream/read.js';
@@ -32,9 +34,16 @@ export function readHandover(
 
 /**
  * The handovers in a machine's memory: those that its kernel says it has (to the next kernel, from the one before), and
- * those that stand there besides.
+ * those that stand there besides. A dump that was built has a note of its one handover, and no kernel.
  */
-export function findHandovers(memory: PhysicalMemory, kernel: Kernel | undefined): readonly Handover[] {
+export function findHandovers(
+  memory: PhysicalMemory,
+  kernel: Kernel | undefined,
+  notes: readonly WrittenNote[] = [],
+): readonly Handover[] {
+  const built = joinTold(toldByNotes(notes), memory, false).handovers.flatMap((one) => readable(one, memory));
+  // All that stands there is its own, and may be much.
+  if (built.length > 0) return built;
   const told = kernel === undefined ? [] : toldByKernel(memory, kernel);
   const found = joinTold(told, memory, false).handovers.flatMap((one) => readable(one, memory));
   return [...found, ...searched(memory, new Set(told.map(({ address }) => address)))];

@@ -1,4 +1,4 @@
-import { AreaSet } from '../handover/check/area-set.js';
+import { AreaSet } from '../handover/area-set.js';
 import type { Handover, MemoryArea } from '../handover/model.js';
 
 /** Memory with the one who named it. */

@@ -5,8 +5,12 @@ import type { HandoverOptions, OpenedHandovers } from '../handover-source.js';
 import type { Answer, Session } from '../session.js';
 import { memoryOption, optionsOf } from './shared.js';
 
-type Action = 'show' | 'map' | 'check' | 'extract';
-type KhoOptions = HandoverOptions & { readonly target?: string };
+type Action = 'show' | 'map' | 'check' | 'extract' | 'build';
+type KhoOptions = HandoverOptions & {
+  readonly target?: string;
+  readonly tree?: string;
+  readonly directory?: string;
+};
 
 /** `exhume kho`. */
 export function defineKho(program: Command, session: Session): void {
@@ -15,20 +19,32 @@ export function defineKho(program: Command, session: Session): void {
     .summary('what a kernel hands over to the next one in a kexec')
     .description(
       'Shows kexec handovers (KHO): the tree with everything in it in words, the memory that is preserved, and for whom, ' +
-        'or what the next kernel would refuse or lose; takes out what was handed over. Of all upstream versions, and of the series of 2023/24.',
+        'or what the next kernel would refuse or lose; takes out what was handed over; makes handovers to test with. Of all upstream versions, and of the series of 2023/24.',
     )
     .addArgument(
       new Argument(
         '<action>',
-        'show: the tree; map: the memory; check: what goes wrong (exit status 1 when something does); extract: bytes, to a file',
-      ).choices(['show', 'map', 'check', 'extract']),
+        'show: the tree; map: the memory; check: what goes wrong (exit status 1 when something does); extract: bytes, to a file; build: a handover, of what a file says',
+      ).choices(['show', 'map', 'check', 'extract', 'build']),
     )
-    .argument('<path>', 'a tree, a directory copied from /sys/kernel/debug/kho, or a dump of either kernel')
+    .argument(
+      '<path>',
+      'a tree, a directory copied from /sys/kernel/debug/kho, or a dump of either kernel; build: a description',
+    )
     .argument('[name]', 'extract: a user, a reserve_mem area, a file (session/token)')
     .addOption(memoryOption())
     .addOption(new Option('--target <path>', 'check: a dump or tree of the kernel that is to take it'))
+    .addOption(new Option('--tree <file>', 'build: write the tree alone'))
+    .addOption(new Option('--directory <directory>', 'build: write the tree and descriptions, as debugfs has them'))
     .action(async (action: Action, path: string, name: string | undefined) => {
       const options = optionsOf<KhoOptions>(command);
+      if (action === 'build') {
+        const { output, ...rest } = options;
+        return session.answer(rest, () => build(path, name, options));
+      }
+      for (const option of ['tree', 'directory'] as const) {
+        if (options[option] !== undefined) throw new ExhumeError('EXH_USAGE', `--${option} belongs to build`);
+      }
       if (action !== 'extract') return session.answer(options, () => answer(session, action, path, name, options));
       // The file of -o is for the bytes.
       const { output, ...rest } = options;
@@ -39,6 +55,7 @@ export function defineKho(program: Command, session: Session): void {
   example(command, 'exhume kho show kho/out/fdt', 'a tree, also one that the kernel cut off');
   example(command, 'exhume kho map kho --memory vmcore', 'copied files, and the memory that they speak of');
   example(command, 'exhume kho extract vmcore vm/7 -o memory', 'the bytes of a memfd that was preserved');
+  example(command, 'exhume kho build handover.json -o vmcore', 'a dump of a handover that a file describes');
   example(command, 'exhume kho check vmcore --target other-vmcore', 'would the kernel of another dump take it?');
 }
 
@@ -69,6 +86,15 @@ async function check(session: Session, source: OpenedHandovers, path: string | u
   const target = opened && { ...opened, ftrace: targetOfTrace(source.handovers, opened.kernel) };
   const model = buildKhoCheck({ ...source, target });
   return { model, lines: () => khoCheckText(model), failed: !model.passed };
+}
+
+async function build(path: string, name: string | undefined, options: KhoOptions): Promise<Answer> {
+  refuseTarget('build', options);
+  if (name !== undefined) throw new ExhumeError('EXH_USAGE', 'build takes no name', { hint: 'extract does' });
+  if (options.memory !== undefined) throw new ExhumeError('EXH_USAGE', 'build reads no memory');
+  const { buildFromFile } = await import('../kho-build.js');
+  const { output, tree, directory } = options;
+  return buildFromFile(path, { output, tree, directory });
 }
 
 async function extract(

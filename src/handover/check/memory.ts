@@ -1,8 +1,8 @@
 import { PAGE_STATES, type PhysicalMemory } from '../../dump/memory.js';
+import { AreaSet } from '../area-set.js';
 import type { Handover, MemoryArea } from '../model.js';
 import { blockAt } from '../preserved.js';
 import { PAGE } from '../source-reader.js';
-import { AreaSet } from './area-set.js';
 import { type Finding, finding, findingAbout } from './finding.js';
 
 const PRESERVED = 'preserved memory';

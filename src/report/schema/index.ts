@@ -1,4 +1,5 @@
 import type { TSchema } from 'typebox';
+import { KhoBuildSchema } from '../../handover/build/description.js';
 import { BtSchema } from './bt.js';
 import { ControlSchema } from './control.js';
 import { ConvertSchema } from './convert.js';
@@ -13,6 +14,7 @@ import { InfoSchema } from './info.js';
 import { IpcsSchema } from './ipcs.js';
 import { IrqSchema } from './irq.js';
 import { KhoSchema } from './kho.js';
+import { KhoBuiltSchema } from './kho-built.js';
 import { KhoCheckSchema } from './kho-check.js';
 import { KhoExtractSchema } from './kho-extract.js';
 import { KmemSchema } from './kmem.js';
@@ -62,6 +64,8 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   bt: BtSchema,
   kho: KhoSchema,
   'kho-check': KhoCheckSchema,
+  'kho-build': KhoBuildSchema,
+  'kho-built': KhoBuiltSchema,
   'kho-extract': KhoExtractSchema,
   kmem: KmemSchema,
   convert: ConvertSchema,

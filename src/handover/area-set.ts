@@ -1,7 +1,7 @@
-import type { PhysicalAddress } from '../../bytes/address.js';
-import { IntervalIndex } from '../../dump/intervals.js';
-import { joinRanges, type PhysicalRange } from '../../dump/memory.js';
-import type { MemoryArea } from '../model.js';
+import type { PhysicalAddress } from '../bytes/address.js';
+import { IntervalIndex } from '../dump/intervals.js';
+import { joinRanges, type PhysicalRange } from '../dump/memory.js';
+import type { MemoryArea } from './model.js';
 
 /** Memory that areas cover together, however they overlap. */
 export class AreaSet {
@@ -30,6 +30,11 @@ export class AreaSet {
       const start = Math.max(range.start, address);
       yield { address: start, size: Math.min(range.end, address + size) - start };
     }
+  }
+
+  /** Where that ends which covers an address; the address itself when nothing does. */
+  endOf(address: number): number {
+    return this.index.endOf(address) ?? address;
   }
 
   /** The parts of an area that it does not cover. */

@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Compile } from 'typebox/schema';
+import { SCHEMAS } from '../report/schema/index.js';
+import { exhume } from './testing/exhume.js';
+
+const directory = mkdtempSync(join(tmpdir(), 'exhume-kho-build-'));
+after(() => rmSync(directory, { recursive: true }));
+const at = (name: string) => join(directory, name);
+
+/** The descriptions in the documentation. */
+const EXAMPLES = [
+  ...readFileSync(fileURLToPath(new URL('../../../docs/commands/kho.md', import.meta.url)), 'utf8').matchAll(
+    /^```json\n(.*?)^```/gms,
+  ),
+].map(([, text = '']) => text);
+
+function description(value: unknown): string {
+  const path = at('description.json');
+  writeFileSync(path, typeof value === 'string' ? value : JSON.stringify(value));
+  return path;
+}
+
+test('the example of the documentation builds a handover that is sound, and whose memfd comes out again', async () => {
+  const [example = ''] = EXAMPLES;
+  const built = await exhume('kho', 'build', description(example), '-o', at('dump'), '--json');
+  assert.equal(built.status, 0, built.stderr);
+  const answer = JSON.parse(built.stdout);
+  const [valid, errors] = Compile(SCHEMAS['kho-built'] as object).Errors(answer);
+  assert.ok(valid, JSON.stringify(errors));
+  assert.deepEqual([answer.warnings, answer.output], [[], at('dump')]);
+  assert.equal(
+    (await exhume('kho', 'check', at('dump'))).stdout.split('\n')[1],
+    '  nothing is refused, nothing is lost',
+  );
+  await exhume('kho', 'extract', at('dump'), 'vm/7', '-o', at('memfd'));
+  assert.equal(readFileSync(at('memfd'), 'utf8'), 'hello');
+});
+
+test('the example with faults builds, with warnings, and check finds them', async () => {
+  const built = await exhume('kho', 'build', description(EXAMPLES[1]), '-o', at('dump'));
+  assert.match(built.stdout, /warning {4}users\[0\]\.reserveMem\[0\]: lies in scratch memory/);
+  const { status, stdout } = await exhume('kho', 'check', at('dump'));
+  assert.equal(status, 1);
+  assert.match(stdout, /lost {5}preserved memory: lies in scratch memory/);
+  assert.match(stdout, /lost {5}kexec-metadata: is not in the map/);
+});
+
+test('a directory is as debugfs has it, a tree the same bytes', async () => {
+  const path = description(EXAMPLES[0]);
+  const { status } = await exhume('kho', 'build', path, '--tree', at('tree'), '--directory', at('out'));
+  assert.equal(status, 0);
+  assert.deepEqual(readFileSync(at('tree')), readFileSync(at('out/fdt')));
+  assert.deepEqual(readdirSync(at('out/sub_fdts')).sort(), ['LUO', 'kexec-metadata', 'memblock', 'mine']);
+  const { stdout } = await exhume('kho', 'show', at('out'));
+  assert.match(stdout, /^outgoing handover kho-v4: .*\n {2}scratch {4}0x20000000, 16 MiB\n/);
+  assert.match(stdout, /reserve-mem-v1/);
+});
+
+test('content comes from files beside the description', async () => {
+  writeFileSync(at('content'), 'of a file');
+  const path = description({ users: [{ name: 'a', bytes: { file: 'content', offset: 3 } }] });
+  const { status, stderr } = await exhume('kho', 'build', path, '-o', at('dump'));
+  assert.equal(status, 0, stderr);
+  await exhume('kho', 'extract', at('dump'), 'a', '-o', at('a'));
+  assert.equal(readFileSync(at('a'), 'utf8'), 'a file');
+});
+
+test('mistakes are told with their places, and nothing is written', async () => {
+  const wrong = async (value: unknown, message: RegExp) => {
+    const { status, stderr } = await exhume('kho', 'build', description(value), '-o', at('none'));
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, message);
+    assert.ok(!existsSync(at('none')));
+  };
+  await wrong('{', /EXH_USAGE: .* is no JSON/);
+  await wrong({ users: [{ kind: 1 }] }, /users\[0\]: has what is not known: kind/);
+  await wrong({ users: [{ tree: { '/a': { b: 1 } } }] }, /users\[0\]\.tree\["\/a"\]\.b: must be/);
+  await wrong({ version: 'kho-v5' }, /version: must be equal to one of/);
+  await wrong({ memory: [{ address: '0x1000', size: '8K', preserve: 'folio' }] }, /no multiple of 8192/);
+  const nowhere = await exhume('kho', 'build', description({}));
+  assert.match(nowhere.stderr, /EXH_USAGE: name what is to be written/);
+  const show = await exhume('kho', 'show', at('tree'), '--tree', at('x'));
+  assert.match(show.stderr, /EXH_USAGE: --tree belongs to build/);
+});

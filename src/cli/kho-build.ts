@@ -1,0 +1,81 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { ExhumeError } from '../bytes/errors.js';
+import { OutputFile } from '../bytes/node/output-file.js';
+import { FileSource, ioError } from '../bytes/node.js';
+import { type BuiltHandover, buildHandover } from '../handover/build/build.js';
+import type { KhoBuildDescription } from '../handover/build/description.js';
+import { parseDescription } from '../handover/build/parse.js';
+import { reportBuilt } from '../report/kho-built.js';
+import { khoBuiltText } from '../report/text/kho-built.js';
+import type { Answer } from './session.js';
+
+/** What is to be written; undefined: not that. */
+export interface BuildOutputs {
+  /** The dump: `-o`. */
+  readonly output: string | undefined;
+  /** The tree alone. */
+  readonly tree: string | undefined;
+  /** As `/sys/kernel/debug/kho/out`: `fdt`, `sub_fdts/*`, `scratch_phys`, `scratch_len`. */
+  readonly directory: string | undefined;
+}
+
+/**
+ * `exhume kho build`: lays out what a description says, and writes it. Files that it names are looked for beside it.
+ * Throws EXH_USAGE for mistakes in the description or when nothing is to be written, EXH_IO, EXH_NO_SPACE.
+ */
+export function buildFromFile(path: string, outputs: BuildOutputs): Answer {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw ioError(path, 'read', error);
+  }
+  const folder = dirname(path);
+  return writeBuilt(parseDescription(text, path), (name) => FileSource.open(resolve(folder, name)), outputs);
+}
+
+/** Lays out a handover and writes it. Throws as `buildFromFile`. */
+export function writeBuilt(
+  description: KhoBuildDescription,
+  open: Parameters<typeof buildHandover>[1],
+  outputs: BuildOutputs,
+): Answer {
+  const { output, tree, directory } = outputs;
+  if (output === undefined && tree === undefined && directory === undefined) {
+    throw new ExhumeError('EXH_USAGE', 'name what is to be written', { hint: '-o FILE, --tree FILE, --directory DIR' });
+  }
+  if (output === '-' || tree === '-') throw new ExhumeError('EXH_USAGE', 'a handover is written to files alone');
+  const built = buildHandover(description, open);
+  if (output !== undefined) written(output, (file) => built.image.writeElf(file, [built.note]));
+  if (tree !== undefined) written(tree, (file) => file.write(0, built.tree));
+  if (directory !== undefined) writeDirectory(directory, built);
+  const model = reportBuilt(built, outputs);
+  return { model, lines: () => khoBuiltText(model) };
+}
+
+function written(name: string, write: (file: OutputFile) => void): void {
+  const file = OutputFile.create(name);
+  try {
+    write(file);
+    file.commit();
+  } finally {
+    file.abort();
+  }
+}
+
+function writeDirectory(directory: string, { tree, blobs, image, scratch }: BuiltHandover): void {
+  try {
+    mkdirSync(join(directory, 'sub_fdts'), { recursive: true });
+  } catch (error) {
+    throw ioError(directory, 'create', error);
+  }
+  written(join(directory, 'fdt'), (file) => file.write(0, tree));
+  for (const { name, address, size } of blobs) {
+    written(join(directory, 'sub_fdts', name), (file) => file.write(0, image.bytes(address, size)));
+  }
+  const lines = (numbers: readonly number[]) =>
+    new TextEncoder().encode(numbers.map((one) => `0x${one.toString(16)}\n`).join(''));
+  written(join(directory, 'scratch_phys'), (file) => file.write(0, lines(scratch.map(({ address }) => address))));
+  written(join(directory, 'scratch_len'), (file) => file.write(0, lines(scratch.map(({ size }) => size))));
+}
