@@ -1,9 +1,18 @@
 import { ByteWriter } from '../../bytes/byte-writer.js';
 import { BINARY, UNARY } from './dts-expression.js';
 import { DtsLexer, type DtsToken } from './dts-lexer.js';
-import { resolveDts } from './dts-resolve.js';
+import { resolveDts, settleDts } from './dts-resolve.js';
 import { DtsSource } from './dts-source.js';
-import { type DtsBody, type DtsChild, type DtsReference, type DtsValue, type LiveNode, LiveTree } from './dts-tree.js';
+import {
+  type DtsBody,
+  type DtsChild,
+  type DtsPart,
+  type DtsReference,
+  type DtsValue,
+  type LiveNode,
+  LiveTree,
+  NO_VALUE,
+} from './dts-tree.js';
 import type { FdtReservation } from './fdt.js';
 import type { NewFdt } from './fdt-write.js';
 
@@ -19,7 +28,20 @@ const BITS = [8, 16, 32, 64];
  * @param file the text's name, for errors
  */
 export function parseDts(text: string, file = 'device tree'): NewFdt {
-  return new DtsParser(new DtsSource(text, file)).parse();
+  const source = new DtsSource(text, file);
+  const { tree, reservations } = new DtsParser(source, false).parse();
+  return { ...resolveDts(tree, source), reservations };
+}
+
+/**
+ * The same text as something else than a device tree: its numbers are little endian, and a property `name` may say what it
+ * likes. Throws as `parseDts`.
+ */
+export function parseDtsNodes(text: string, file: string): LiveNode {
+  const source = new DtsSource(text, file);
+  const { tree } = new DtsParser(source, true).parse();
+  settleDts(tree, source, false);
+  return tree.root;
 }
 
 class DtsParser {
@@ -27,18 +49,21 @@ class DtsParser {
   private token: DtsToken;
   private depth = 0;
 
-  constructor(private readonly source: DtsSource) {
+  constructor(
+    private readonly source: DtsSource,
+    private readonly littleEndian: boolean,
+  ) {
     this.lexer = new DtsLexer(source);
     this.token = this.lexer.next();
   }
 
-  parse(): NewFdt {
+  parse(): { tree: LiveTree; reservations: FdtReservation[] } {
     this.header();
     const reservations = this.reservations();
     this.expect('/');
     const tree = new LiveTree(this.source, this.body());
     while (this.token.kind !== 'end') this.more(tree);
-    return { ...resolveDts(tree, this.source), reservations };
+    return { tree, reservations };
   }
 
   private header(): void {
@@ -123,7 +148,7 @@ class DtsParser {
           continue;
         }
         if (omitUnused) throw this.bad('{');
-        const value = this.accept('=') ? this.value() : EMPTY;
+        const value = this.accept('=') ? this.value() : NO_VALUE;
         this.expect(';');
         properties.push({ name, value, labels, offset: start });
       }
@@ -159,7 +184,7 @@ class DtsParser {
 
   /** What stands behind `=`. */
   private value(): DtsValue {
-    const out = new ValueWriter();
+    const out = new ValueWriter(this.littleEndian);
     do {
       this.labels(out.labels);
       this.piece(out);
@@ -173,10 +198,13 @@ class DtsParser {
     this.refuse('/incbin/', 'the content of another file', 'dtc -O dtb, then dtc -O dts, writes it out');
     if (token.kind === 'string') {
       this.advance();
+      out.begin('text');
       out.put(token.bytes);
     } else if (token.kind === 'reference' || token.kind === 'path') {
+      out.begin('path');
       out.refer('string', this.reference());
     } else if (this.accept('[')) {
+      out.begin('bytes');
       this.bytes(out);
     } else if (this.accept('/bits/')) {
       const bits = this.token.kind === 'number' ? Number(this.token.value) : 0;
@@ -202,6 +230,7 @@ class DtsParser {
   }
 
   private cells(out: ValueWriter, bits: number): void {
+    out.begin('cells', bits);
     while (!this.accept('>')) {
       const { token } = this;
       if (token.kind === 'label') {
@@ -317,13 +346,20 @@ class DtsParser {
   }
 }
 
-const EMPTY: DtsValue = { bytes: new Uint8Array(0), references: [], labels: [] };
-
 /** A value as it grows. */
 class ValueWriter {
   readonly labels: string[] = [];
   private readonly references: DtsValue['references'][number][] = [];
-  private readonly out = new ByteWriter(false);
+  private readonly parts: DtsPart[] = [];
+  private readonly out: ByteWriter;
+
+  constructor(littleEndian: boolean) {
+    this.out = new ByteWriter(littleEndian);
+  }
+
+  begin(kind: DtsPart['kind'], bits = 8): void {
+    this.parts.push({ kind, bits, at: this.out.length });
+  }
 
   put(bytes: Uint8Array): void {
     this.out.put(bytes);
@@ -346,6 +382,7 @@ class ValueWriter {
   }
 
   get value(): DtsValue {
-    return { bytes: this.out.bytes.slice(), references: this.references, labels: this.labels };
+    const { parts, references, labels } = this;
+    return { bytes: this.out.bytes.slice(), parts, references, labels };
   }
 }

@@ -1,7 +1,7 @@
 import { concat } from '../../bytes/concat.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import type { DtsSource } from './dts-source.js';
-import type { DtsValue, LiveNode, LiveProperty, LiveTree } from './dts-tree.js';
+import { type DtsValue, type LiveNode, type LiveProperty, type LiveTree, NO_VALUE } from './dts-tree.js';
 import type { NewNode } from './fdt-write.js';
 
 const NODE_NAME = /^(?:[a-zA-Z0-9,._+-]+(?:@[a-zA-Z0-9,._+-]*)?)?$/;
@@ -9,19 +9,25 @@ const PROPERTY_NAME = /^[a-zA-Z0-9,._+*#?-]+$/;
 /** Paths of references may be much longer than the source text; a header has 32 bits for all of it. */
 const MOST_PATHS = 1 << 26;
 
+/** The tree as dtc writes it. Throws as `settleDts`. */
+export function resolveDts(tree: LiveTree, source: DtsSource): { root: NewNode; bootCpu: number } {
+  const bootCpu = guessBootCpu(tree);
+  settleDts(tree, source, true);
+  return { root: written(tree.root), bootCpu };
+}
+
 /**
  * The last steps of dtc's: what is wrong in the whole tree is refused (those of its checks.c that are errors), phandles are
  * numbered, references filled in, nodes that nothing refers to omitted. Throws EXH_USAGE.
+ * @param names whether a property `name` has to say the node's
  */
-export function resolveDts(tree: LiveTree, source: DtsSource): { root: NewNode; bootCpu: number } {
-  const bootCpu = guessBootCpu(tree);
+export function settleDts(tree: LiveTree, source: DtsSource, names: boolean): void {
   const resolver = new Resolver(tree, source);
-  resolver.check();
+  resolver.check(names);
   resolver.fill();
   for (const node of tree.root.walk()) {
     if (node.omitUnused && !node.referenced) tree.delete(node);
   }
-  return { root: written(tree.root), bootCpu };
 }
 
 class Resolver {
@@ -34,7 +40,7 @@ class Resolver {
     private readonly source: DtsSource,
   ) {}
 
-  check(): void {
+  check(names: boolean): void {
     const labels = new Set<string>();
     for (const node of this.tree.root.walk()) {
       if (!NODE_NAME.test(node.name)) throw this.source.bad(node.offset, `${node.name} is no name for a node`);
@@ -44,7 +50,7 @@ class Resolver {
         this.checkLabels(labels, property.labels, property.offset);
         this.checkLabels(labels, property.value.labels, property.offset);
       }
-      this.checkName(node);
+      if (names) this.checkName(node);
       this.checkPhandle(node);
     }
   }
@@ -152,7 +158,7 @@ function addPhandle({ properties, phandle, offset }: LiveNode): void {
   const bytes = new Uint8Array(4);
   viewOf(bytes).setUint32(0, phandle);
   properties.delete('phandle');
-  const value = { bytes, references: [], labels: [] };
+  const value = { ...NO_VALUE, bytes };
   properties.set('phandle', { value, labels: new Set(), deleted: false, offset });
 }
 

@@ -8,9 +8,19 @@ export interface DtsReference {
   readonly offset: number;
 }
 
+/** How a part of a value was written. */
+export interface DtsPart {
+  readonly kind: 'text' | 'cells' | 'bytes' | 'path';
+  /** Of each cell; 8 for what else there is. */
+  readonly bits: number;
+  /** Where it begins, as long as no path is put in. */
+  readonly at: number;
+}
+
 /** What stands behind a property's name, with holes where references are. */
 export interface DtsValue {
   readonly bytes: Uint8Array;
+  readonly parts: readonly DtsPart[];
   /** `cell`: its 4 bytes are there, to be filled with a phandle; `string`: a path is to be put in at `at`. */
   readonly references: readonly { readonly as: 'cell' | 'string'; readonly at: number; readonly to: DtsReference }[];
   readonly labels: readonly string[];
@@ -94,7 +104,7 @@ export class LiveNode {
 
 /** As deep as trees are read. */
 const DEEPEST = 256;
-const NO_VALUE: DtsValue = { bytes: new Uint8Array(0), references: [], labels: [] };
+export const NO_VALUE: DtsValue = { bytes: new Uint8Array(0), parts: [], references: [], labels: [] };
 
 /** Puts the nodes of a source text together, in its order, as dtc's livetree.c does. */
 export class LiveTree {
