@@ -12,12 +12,9 @@ const directory = mkdtempSync(join(tmpdir(), 'exhume-kho-build-'));
 after(() => rmSync(directory, { recursive: true }));
 const at = (name: string) => join(directory, name);
 
+const DOCUMENTATION = readFileSync(fileURLToPath(new URL('../../../docs/commands/kho.md', import.meta.url)), 'utf8');
 /** The descriptions in the documentation. */
-const EXAMPLES = [
-  ...readFileSync(fileURLToPath(new URL('../../../docs/commands/kho.md', import.meta.url)), 'utf8').matchAll(
-    /^```json\n(.*?)^```/gms,
-  ),
-].map(([, text = '']) => text);
+const EXAMPLES = [...DOCUMENTATION.matchAll(/^```json\n(.*?)^```/gms)].map(([, text = '']) => text);
 
 function description(value: unknown): string {
   const path = at('description.json');
@@ -39,6 +36,19 @@ test('the example of the documentation builds a handover that is sound, and whos
   );
   await exhume('kho', 'extract', at('dump'), 'vm/7', '-o', at('memfd'));
   assert.equal(readFileSync(at('memfd'), 'utf8'), 'hello');
+});
+
+test('the same description as a device tree builds the same bytes', async () => {
+  const [, dts = ''] = /^```dts\n(.*?)^```/ms.exec(DOCUMENTATION) ?? [];
+  writeFileSync(at('description.dts'), dts);
+  const built = await exhume('kho', 'build', at('description.dts'), '-o', at('dts-dump'));
+  assert.equal(built.status, 0, built.stderr);
+  await exhume('kho', 'build', description(EXAMPLES[0]), '-o', at('dump'));
+  assert.deepEqual(readFileSync(at('dts-dump')), readFileSync(at('dump')));
+  writeFileSync(at('description.dts'), dts.replace('"kho-v4"', 'kho-v4'));
+  const refused = await exhume('kho', 'build', at('description.dts'), '-o', at('dts-dump'));
+  assert.equal(refused.status, 2);
+  assert.match(refused.stderr, /description\.dts:4:12: kho stands where a value is due/);
 });
 
 test('the example with faults builds, with warnings, and check finds them', async () => {

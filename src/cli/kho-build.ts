@@ -5,6 +5,7 @@ import { OutputFile } from '../bytes/node/output-file.js';
 import { FileSource, ioError } from '../bytes/node.js';
 import { type BuiltHandover, buildHandover } from '../handover/build/build.js';
 import type { KhoBuildDescription } from '../handover/build/description.js';
+import { parseDtsDescription } from '../handover/build/dts-description.js';
 import { parseDescription } from '../handover/build/parse.js';
 import { reportBuilt } from '../report/kho-built.js';
 import { khoBuiltText } from '../report/text/kho-built.js';
@@ -21,7 +22,8 @@ export interface BuildOutputs {
 }
 
 /**
- * `exhume kho build`: lays out what a description says, and writes it. Files that it names are looked for beside it.
+ * `exhume kho build`: lays out what a description says (JSON; a device tree's source when it is called `*.dts`), and writes it.
+ * Files that it names are looked for beside it.
  * Throws EXH_USAGE for mistakes in the description or when nothing is to be written, EXH_IO, EXH_NO_SPACE.
  */
 export function buildFromFile(path: string, outputs: BuildOutputs): Answer {
@@ -32,7 +34,8 @@ export function buildFromFile(path: string, outputs: BuildOutputs): Answer {
     throw ioError(path, 'read', error);
   }
   const folder = dirname(path);
-  return writeBuilt(parseDescription(text, path), (name) => FileSource.open(resolve(folder, name)), outputs);
+  const parse = path.endsWith('.dts') ? parseDtsDescription : parseDescription;
+  return writeBuilt(parse(text, path), (name) => FileSource.open(resolve(folder, name)), outputs);
 }
 
 /** Lays out a handover and writes it. Throws as `buildFromFile`. */

@@ -29,7 +29,7 @@ export function defineKho(program: Command, session: Session): void {
     )
     .argument(
       '<path>',
-      'a tree, a directory copied from /sys/kernel/debug/kho, or a dump of either kernel; build: a description',
+      'a tree, a directory copied from /sys/kernel/debug/kho, or a dump of either kernel; build: a description (JSON, or *.dts)',
     )
     .argument('[name]', 'extract: a user, a reserve_mem area, a file (session/token)')
     .addOption(memoryOption())

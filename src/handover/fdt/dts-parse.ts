@@ -34,12 +34,13 @@ export function parseDts(text: string, file = 'device tree'): NewFdt {
 }
 
 /**
- * The same text as something else than a device tree: its numbers are little endian, and a property `name` may say what it
- * likes. Throws as `parseDts`.
+ * The same text as something else than a device tree: its numbers are little endian, nothing has a phandle or is reserved,
+ * and a property `name` may say what it likes. Throws as `parseDts`.
  */
 export function parseDtsNodes(text: string, file: string): LiveNode {
   const source = new DtsSource(text, file);
-  const { tree } = new DtsParser(source, true).parse();
+  const { tree, reservations } = new DtsParser(source, true).parse();
+  if (reservations.length > 0) throw source.bad(0, '/memreserve/ belongs to device trees');
   settleDts(tree, source, false);
   return tree.root;
 }
@@ -237,6 +238,7 @@ class DtsParser {
         this.advance();
         out.labels.push(token.text);
       } else if (token.kind === 'reference' || token.kind === 'path') {
+        if (this.littleEndian) throw this.bad('a number: nothing has a phandle here');
         if (bits !== 32) throw this.source.bad(token.offset, 'references are cells of 32 bits');
         out.refer('cell', this.reference());
       } else {
