@@ -79,6 +79,17 @@ test('blocks for which memblock finds no room in scratch memory are handed out',
   assert.ok(lost(new Array<number>(200).fill(1)) > 0);
 });
 
+test('a kernel that has less memory than the one before, as with mem=, writes to pages that it has none of', () => {
+  const { memory, kernel } = new World('kho-v4');
+  kernel.record.add(0x10000, 0);
+  assert.deepEqual(
+    checkHandover(kernel.outgoing(), memory, undefined).map(({ severity, check }) => `${severity} ${check}`),
+    ['lost ram'],
+  );
+  const image = kernel.load() ?? assert.fail();
+  assert.throws(() => UpstreamKernel.afterKexec(memory, 'kho-v4', image, []), /there is no struct page/);
+});
+
 test('a page within a folio that is preserved by itself too is given twice: only the head of a block is marked as given', () => {
   const world = new World('kho-v4');
   const item = world.make('folio', 1, 2, 0.3) ?? assert.fail();

@@ -10,6 +10,6 @@ test('the series of 2023/24: whatever kernels and users do in turn, what is name
     fc.property(series2023Commands, (commands) => {
       fc.modelRun(() => ({ model: {}, real: new World2023() }), commands);
     }),
-    runs(100, env),
+    runs(90, env),
   );
 });

@@ -9,20 +9,18 @@ import { radixTree, tree, u64 } from '../testing/build.js';
 import { FrameMemory, framesOf, type Run } from './testing/frames.js';
 import { runs } from './testing/property-runs.js';
 import { upstreamCommands } from './testing/upstream-commands.js';
-import { UpstreamKernel } from './testing/upstream-kernel.js';
+import { UPSTREAM_FORMATS, UpstreamKernel } from './testing/upstream-kernel.js';
 import { RAM, SCRATCH, World } from './testing/world.js';
 
-const FORMATS = ['kho-v4', 'kho-v1'] as const;
-
-for (const format of FORMATS) {
+for (const format of UPSTREAM_FORMATS) {
   test(`${format}: whatever kernels and users do in turn, the map is exact, nothing is overwritten, nothing leaks`, () => {
     fc.assert(
-      fc.property(upstreamCommands(format === 'kho-v1'), (commands) => {
+      fc.property(upstreamCommands(format !== 'kho-v4'), (commands) => {
         const world = new World(format);
         fc.modelRun(() => ({ model: {}, real: world }), commands);
         world.audit();
       }),
-      runs(80, env),
+      runs(60, env),
     );
   });
 
@@ -47,7 +45,7 @@ for (const format of FORMATS) {
           assert.equal(kernel.warnings, 0);
         },
       ),
-      runs(150, env),
+      runs(100, env),
     );
   });
 }
@@ -63,7 +61,7 @@ function apart(one: Run, other: Run): boolean {
 
 /** Frames that the map names, each once. */
 function keptFrames(kernel: UpstreamKernel): Set<number> {
-  if (kernel.format === 'kho-v1') kernel.finalize();
+  if (kernel.listed) kernel.finalize();
   const frames = new Set<number>();
   for (const { address, size } of kernel.outgoing().preserved?.blocks ?? []) {
     for (const frame of framesOf({ pfn: address / PAGE, count: size / PAGE })) {
@@ -71,7 +69,7 @@ function keptFrames(kernel: UpstreamKernel): Set<number> {
       frames.add(frame);
     }
   }
-  if (kernel.format === 'kho-v1') kernel.abort();
+  if (kernel.listed) kernel.abort();
   return frames;
 }
 
@@ -95,12 +93,12 @@ test('a radix tree that grew in a kernel reads as one that is written at once', 
 });
 
 test('what was given is not given again, and a part of a block is not given at all', () => {
-  for (const format of FORMATS) {
+  for (const format of UPSTREAM_FORMATS) {
     const world = new World(format);
     const item = world.make('folio', 1, 3, 0.6) ?? assert.fail();
     const pfn = item.pieces[0]?.pfn ?? 0;
     world.preserve(item);
-    if (format === 'kho-v1') world.kernel.finalize();
+    if (world.kernel.listed) world.kernel.finalize();
     assert.ok(world.kexec([], ['leave']));
     assert.equal(world.kernel.restoreFolio(pfn + 4, 'first'), undefined);
     assert.equal(world.kernel.restorePages({ pfn: pfn + 4, count: 4 }, 'first'), false);
@@ -110,13 +108,13 @@ test('what was given is not given again, and a part of a block is not given at a
 });
 
 test('each kernel counts one more kexec, has the scratch areas of the first, and nothing of the one before the last', () => {
-  for (const format of FORMATS) {
+  for (const format of UPSTREAM_FORMATS) {
     const world = new World(format);
     for (let generation = 1; generation <= 4; generation++) {
       const item = world.make('pages', 7, 0, 0.6) ?? assert.fail();
       assert.equal(world.preserve(item), undefined);
       assert.equal(world.publish('a', [item]), undefined);
-      if (format === 'kho-v1') world.kernel.finalize();
+      if (world.kernel.listed) world.kernel.finalize();
       const reserved = world.unclaimed.size;
       assert.ok(world.kexec([2, 3], ['leave']));
       world.auditOwners();

@@ -68,6 +68,7 @@ export class FrameMemory extends PhysicalMemory {
 
   /** Whoever has the frame now, or nobody, writes over it. */
   overwrite(pfn: number): void {
+    if (!Number.isInteger(pfn)) throw new Violation(`${pfn} is no frame`);
     this.pages.delete(pfn);
   }
 

@@ -109,32 +109,43 @@ function setBit(page: Uint8Array, bit: number, on: boolean): void {
   page[at] = on ? (page[at] ?? 0) | mask : (page[at] ?? 0) & ~mask;
 }
 
-const BITS = PAGE * 8;
 /** `struct khoser_mem_chunk`: next, order, count, then pairs. */
 const CHUNK_HEADER = 16;
 const PER_CHUNK = (PAGE - CHUNK_HEADER) / 16;
 
 /**
- * The bitmaps of kho-v1 with a page each (6.17.9 to 7.0). What is handed over is a list of them that `finalize` writes;
+ * The bitmaps of kho-v1: of 512 bytes at first, several in a page; of a page each since 6.17.9. What is handed over is a list of them that `finalize` writes;
  * `abort` throws the list away and keeps the bitmaps.
  */
 export class ListedBitmaps implements PreservedRecord {
-  /** By order, then by the stretch of memory. */
+  /** Addresses, by order, then by the stretch of memory. */
   private readonly bitmaps = new Map<number, Map<number, number>>();
   private chunks: number[] = [];
+  /** Room for bitmaps that is not taken. */
+  private room: number[] = [];
+  private readonly bits: number;
 
+  /** @param size of a bitmap, in bytes */
   constructor(
     private readonly memory: FrameMemory,
     private readonly source: PageSource,
-  ) {}
+    private readonly size: number,
+  ) {
+    this.bits = size * 8;
+  }
 
   get address(): number {
     return (this.chunks[0] ?? 0) * PAGE;
   }
 
-  *frames(): Iterable<number> {
-    for (const stretches of this.bitmaps.values()) yield* stretches.values();
-    yield* this.chunks;
+  frames(): Iterable<number> {
+    return new Set([...this.pages(), ...this.chunks]);
+  }
+
+  /** Pages that bitmaps lie in. */
+  private pages(): Set<number> {
+    const addresses = [...this.bitmaps.values()].flatMap((stretches) => [...stretches.values()]);
+    return new Set(addresses.map((address) => Math.floor(address / PAGE)));
   }
 
   /** `__kho_preserve_order` */
@@ -145,21 +156,35 @@ export class ListedBitmaps implements PreservedRecord {
       this.bitmaps.set(order, stretches);
     }
     const high = Math.floor(pfn / 2 ** order);
-    const stretch = Math.floor(high / BITS);
-    const bitmap = stretches.get(stretch) ?? this.source.page();
+    const stretch = Math.floor(high / this.bits);
+    const bitmap = stretches.get(stretch) ?? this.newBitmap();
     if (bitmap === undefined) return false;
     stretches.set(stretch, bitmap);
-    setBit(this.memory.at(bitmap), high % BITS, true);
+    setBit(this.bitmapAt(bitmap), high % this.bits, true);
     return true;
   }
 
   /** `__kho_unpreserve_order` */
   remove(pfn: number, order: number): boolean {
     const high = Math.floor(pfn / 2 ** order);
-    const bitmap = this.bitmaps.get(order)?.get(Math.floor(high / BITS));
+    const bitmap = this.bitmaps.get(order)?.get(Math.floor(high / this.bits));
     if (bitmap === undefined) return false;
-    setBit(this.memory.at(bitmap), high % BITS, false);
+    setBit(this.bitmapAt(bitmap), high % this.bits, false);
     return true;
+  }
+
+  private newBitmap(): number | undefined {
+    if (this.room.length === 0) {
+      const page = this.source.page();
+      if (page === undefined) return undefined;
+      for (let at = 0; at < PAGE; at += this.size) this.room.push(page * PAGE + at);
+    }
+    return this.room.shift();
+  }
+
+  private bitmapAt(address: number): Uint8Array {
+    const within = address % PAGE;
+    return this.memory.at((address - within) / PAGE).subarray(within, within + this.size);
   }
 
   /** `kho_mem_serialize`: a chunk or more for each order. False: no memory, and nothing is changed. */
@@ -185,8 +210,8 @@ export class ListedBitmaps implements PreservedRecord {
         }
         if (chunk === undefined) break;
         const at = CHUNK_HEADER + count * 16;
-        chunk.setBigUint64(at, BigInt(stretch * BITS * 2 ** order * PAGE), true);
-        chunk.setBigUint64(at + 8, BigInt(bitmap * PAGE), true);
+        chunk.setBigUint64(at, BigInt(stretch * this.bits * 2 ** order * PAGE), true);
+        chunk.setBigUint64(at + 8, BigInt(bitmap), true);
         chunk.setUint32(12, ++count, true);
       }
       if (chunk === undefined) {
@@ -207,7 +232,8 @@ export class ListedBitmaps implements PreservedRecord {
 
   /** What `abort` of 6.16 did besides: everything that was ever preserved is forgotten. */
   forget(): void {
-    for (const stretches of this.bitmaps.values()) for (const bitmap of stretches.values()) this.source.free(bitmap);
+    for (const page of this.pages()) this.source.free(page);
     this.bitmaps.clear();
+    this.room = [];
   }
 }

@@ -171,7 +171,7 @@ class Kexec extends Step {
 
   protected act(world: World): void {
     const { kernel } = world;
-    if (world.format === 'kho-v1' && !kernel.finalized) kernel.finalize();
+    if (kernel.listed && !kernel.finalized) kernel.finalize();
     world.audit();
     if (!world.kexec(this.early, this.claims)) throw new Violation('no room for the next kernel');
   }

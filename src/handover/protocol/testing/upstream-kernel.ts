@@ -10,7 +10,9 @@ import { handoverAt, readScratch, scratchBytes } from './handed.js';
 import { addSegment, copySegments, type Segment } from './kexec-image.js';
 import { GrownRadixTree, ListedBitmaps, type PreservedRecord } from './preserved-maps.js';
 
-export type UpstreamFormat = 'kho-v1' | 'kho-v4';
+/** What a kernel takes and hands over: of 7.1 and 7.2, of 6.17.9 to 7.0, of 6.16 and 6.17 (with bitmaps of 512 bytes). */
+export const UPSTREAM_FORMATS = ['kho-v4', 'kho-v1', 'kho-v1, 512'] as const;
+export type UpstreamFormat = (typeof UPSTREAM_FORMATS)[number];
 
 /** Why the kernel refuses. */
 export type Refusal = 'EINVAL' | 'ENOMEM' | 'EBUSY' | 'EEXIST' | 'ENOENT';
@@ -32,6 +34,8 @@ export const OWNER = {
 
 /** `KHO_VMALLOC_SIZE` */
 const PER_CHUNK = PAGE / 8 - 1;
+/** Of the first kho-v1, in bytes. */
+const SMALL_BITMAP = 512;
 /** Frames of the next kernel itself. */
 const KERNEL_FRAMES = 5;
 /** `INIT_MEMBLOCK_RESERVED_REGIONS`, and `sizeof(struct memblock_region)`. */
@@ -52,8 +56,8 @@ interface Subtree {
 }
 
 /**
- * A kernel with kexec handover, as kernel/liveupdate/kexec_handover.c has it: of 7.2 (`kho-v4`), or before that with bitmaps of a page
- * and `finalize` (`kho-v1`). What it hands over it writes into simulated memory; what it is handed it reads out of there
+ * A kernel with kexec handover, as kernel/liveupdate/kexec_handover.c has it: of 7.2, or before that with bitmaps
+ * and `finalize`. What it hands over it writes into simulated memory; what it is handed it reads out of there
  * with exhume's readers.
  */
 export class UpstreamKernel {
@@ -162,18 +166,19 @@ export class UpstreamKernel {
     this.incoming = handoverAt(memory, tree, 'incoming', scratch);
     const blocks = [...(this.incoming.preserved?.blocks ?? [])];
     // Of two blocks that begin at one frame the later one's order is kept: the tree begins with the largest, the list with the smallest.
-    blocks.sort((a, b) => (this.format === 'kho-v4' ? b.order - a.order : a.order - b.order));
+    blocks.sort((a, b) => (this.listed ? a.order - b.order : b.order - a.order));
     let regions = 0;
     let room = FIRST_REGIONS;
     for (const { address, size, order } of blocks) {
       const run = { pfn: address / PAGE, count: size / PAGE };
+      if (memory.node(run.pfn) === undefined) throw new Violation(`there is no struct page of frame ${run.pfn}`);
       this.heads.set(run.pfn, order);
       // memblock_reserve: another entry in an array, which may have to grow; nobody asks whether it could.
       if (frames.owners.get(run.pfn - 1) !== OWNER.preserved) regions++;
       if (regions > room && this.early(Math.ceil((room * 2 * REGION) / PAGE)) === undefined) continue;
       if (regions > room) room *= 2;
       for (const frame of framesOf(run)) {
-        if (!frames.owners.has(frame) && memory.node(frame) !== undefined) frames.owners.set(frame, OWNER.preserved);
+        if (!frames.owners.has(frame)) frames.owners.set(frame, OWNER.preserved);
       }
     }
     frames.move({ pfn: tree / PAGE, count: 1 }, OWNER.preserved, OWNER.incoming);
@@ -192,7 +197,9 @@ export class UpstreamKernel {
       },
       free: (pfn: number) => frames.free({ pfn, count: 1 }, OWNER.map),
     };
-    const record = this.format === 'kho-v4' ? GrownRadixTree.make(memory, source) : new ListedBitmaps(memory, source);
+    const record = this.listed
+      ? new ListedBitmaps(memory, source, this.format === 'kho-v1' ? PAGE : SMALL_BITMAP)
+      : GrownRadixTree.make(memory, source);
     const tree = frames.allocate({ count: 1, owner: OWNER.tree });
     if (record === undefined || tree === undefined) return false;
     this.made = { record, tree };
@@ -205,6 +212,11 @@ export class UpstreamKernel {
     const values = { version: 1, previous_release: '7.2.12', kexec_count: count + 1 };
     KEXEC_METADATA.write(memory.view(metadata), 0, values);
     return this.addSubtree(OWNER.metadata, metadata, KEXEC_METADATA.size) === undefined;
+  }
+
+  /** Its map is a list of bitmaps, to be made final. */
+  get listed(): boolean {
+    return this.format !== 'kho-v4';
   }
 
   get record(): PreservedRecord {
@@ -271,7 +283,7 @@ export class UpstreamKernel {
   private blocksOf(run: Run): Iterable<Block> {
     const { memory } = this;
     const oneNode = (pfn: number, order: number) => memory.node(pfn) === memory.node(pfn + 2 ** order - 1);
-    return blocksIn(run, this.format === 'kho-v4' ? oneNode : undefined);
+    return blocksIn(run, this.listed ? undefined : oneNode);
   }
 
   /** `kho_preserve_vmalloc`: the descriptor, or why not. */
@@ -355,17 +367,16 @@ export class UpstreamKernel {
     const { record, tree } = this.own;
     const children = subtrees.map(({ name, pfn, size }): NewNode => {
       const address = u64(pfn * PAGE);
-      const properties =
-        this.format === 'kho-v1'
-          ? [{ name: 'fdt', value: address }]
-          : [
-              { name: 'blob-size', value: u64(size) },
-              { name: 'preserved-data', value: address },
-            ];
+      const properties = this.listed
+        ? [{ name: 'fdt', value: address }]
+        : [
+            { name: 'blob-size', value: u64(size) },
+            { name: 'preserved-data', value: address },
+          ];
       return { name, properties, children: [] };
     });
     const properties = [
-      { name: 'compatible', value: new TextEncoder().encode(`${this.format}\0`) },
+      { name: 'compatible', value: new TextEncoder().encode(`${this.listed ? 'kho-v1' : 'kho-v4'}\0`) },
       { name: 'preserved-memory-map', value: u64(record.address) },
     ];
     const bytes = writeFdt({ root: { name: '', properties, children } }, 'packed');

@@ -239,7 +239,7 @@ export class World {
   audit(): void {
     for (const item of this.items.values()) this.compare(item);
     this.auditOwners();
-    if (this.format === 'kho-v4' || this.kernel.finalized) this.auditMap();
+    if (!this.kernel.listed || this.kernel.finalized) this.auditMap();
   }
 
   /** Every frame is free or has one owner, who knows of it. */
@@ -293,9 +293,8 @@ export class World {
       if (item.preserved && item.kind === 'folio') this.auditFolio(item, blocks);
     }
     const own = new Set(this.kernel.record.frames());
-    for (const { address } of handover.preserved?.own ?? []) {
-      if (!own.delete(address / PAGE)) throw new Violation(`the map has frame ${address / PAGE}, which is not its own`);
-    }
+    const read = new Set(handover.preserved?.own.map(({ address }) => Math.floor(address / PAGE)));
+    for (const frame of read) if (!own.delete(frame)) throw new Violation(`the map has frame ${frame} of someone else`);
     const [unreached] = own;
     if (unreached !== undefined) throw new Violation(`frame ${unreached} of the map cannot be reached`);
     const [finding] = checkHandover(handover, this.memory, undefined);
