@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { SparseMemory } from '../dump/testing/sparse-memory.js';
+import { parseDts } from '../handover/fdt/dts-parse.js';
+import { readFdt } from '../handover/fdt/fdt.js';
+import { writeFdt } from '../handover/fdt/fdt-write.js';
 import { luoWithMemfd, put, radixTree, tree, u64 } from '../handover/testing/build.js';
 import { SAMPLE_PATH } from '../testing/sample.js';
 import { exhume } from './testing/exhume.js';
@@ -96,4 +99,17 @@ test('files of a handover with the memory of a dump: map, extract; not beside an
   assert.match(twice.stderr, /EXH_USAGE: .* has memory of its own/);
   const none = await exhume('kho', 'show', mkdtempSync(join(directory, 'empty-')));
   assert.match(none.stderr, /a directory without fdt/);
+});
+
+test('kho show --dts: one tree as source text, of which the same blob is made', async () => {
+  const { status, stdout } = await exhume('kho', 'show', '--dts', `${FIXTURES}in-fdt.dtb`);
+  assert.deepEqual([status, stdout.slice(0, 10)], [0, '/dts-v1/;\n']);
+  assert.deepEqual(writeFdt(parseDts(stdout)), writeFdt(readFdt(readFileSync(`${FIXTURES}in-fdt.dtb`))));
+  const two = mkdtempSync(join(directory, 'two-'));
+  for (const one of ['in', 'out']) {
+    mkdirSync(join(two, one));
+    copyFileSync(`${FIXTURES}in-fdt.dtb`, join(two, one, 'fdt'));
+  }
+  assert.equal((await exhume('kho', 'show', '--dts', two)).status, 2);
+  assert.equal((await exhume('kho', 'map', '--dts', `${FIXTURES}in-fdt.dtb`)).status, 2);
 });

@@ -10,6 +10,7 @@ type KhoOptions = HandoverOptions & {
   readonly target?: string;
   readonly tree?: string;
   readonly directory?: string;
+  readonly dts?: true;
 };
 
 /** `exhume kho`. */
@@ -33,11 +34,13 @@ export function defineKho(program: Command, session: Session): void {
     )
     .argument('[name]', 'extract: a user, a reserve_mem area, a file (session/token)')
     .addOption(memoryOption())
+    .addOption(new Option('--dts', "show: the tree as a device tree's source text, for dtc"))
     .addOption(new Option('--target <path>', 'check: a dump or tree of the kernel that is to take it'))
     .addOption(new Option('--tree <file>', 'build: write the tree alone'))
     .addOption(new Option('--directory <directory>', 'build: write the tree and descriptions, as debugfs has them'))
     .action(async (action: Action, path: string, name: string | undefined) => {
       const options = optionsOf<KhoOptions>(command);
+      if (options.dts && action !== 'show') throw new ExhumeError('EXH_USAGE', '--dts belongs to show');
       if (action === 'build') {
         const { output, ...rest } = options;
         return session.answer(rest, () => build(path, name, options));
@@ -53,6 +56,7 @@ export function defineKho(program: Command, session: Session): void {
   example(command, 'exhume kho show vmcore', 'what was handed over, in words');
   example(command, 'exhume kho map vmcore', 'which memory is preserved, and by whom');
   example(command, 'exhume kho show kho/out/fdt', 'a tree, also one that the kernel cut off');
+  example(command, 'exhume kho show --dts kho/in/fdt', 'the same as source text, for dtc');
   example(command, 'exhume kho map kho --memory vmcore', 'copied files, and the memory that they speak of');
   example(command, 'exhume kho extract vmcore vm/7 -o memory', 'the bytes of a memfd that was preserved');
   example(command, 'exhume kho build handover.json -o vmcore', 'a dump of a handover that a file describes');
@@ -74,7 +78,21 @@ async function answer(
   const { buildKho } = await import('../../report/kho.js');
   const { khoMapText, khoShowText } = await import('../../report/text/kho.js');
   const model = buildKho(source);
+  if (options.dts) return { model, lines: await sourceText(source) };
   return { model, lines: () => (action === 'map' ? khoMapText(model) : khoShowText(model)) };
+}
+
+/** A text has one tree. */
+async function sourceText({ handovers }: OpenedHandovers): Promise<Answer['lines']> {
+  const { dtsText } = await import('../../handover/fdt/dts.js');
+  const [handover, another] = handovers;
+  if (another !== undefined) {
+    throw new ExhumeError('EXH_USAGE', `there are ${handovers.length} trees, and a source text has one`, {
+      hint: 'name one tree: in/fdt or out/fdt of a copied directory',
+    });
+  }
+  const text = handover === undefined ? '' : dtsText(handover.tree);
+  return () => text.split('\n').slice(0, -1);
 }
 
 async function check(session: Session, source: OpenedHandovers, path: string | undefined): Promise<Answer> {
