@@ -151,7 +151,7 @@ for (const format of UPSTREAM_FORMATS) {
         const { world } = soundWorld(format, commands);
         const { own } = outgoing(world).preserved ?? { own: [] };
         world.memory.overwrite(Math.floor((own[which % own.length]?.address ?? 0) / PAGE));
-        assert.notDeepEqual(findings(world), []);
+        assert.ok(findings(world).some((one) => !one.startsWith('note')));
       }),
       runs(4, env),
     );

@@ -30,13 +30,26 @@ class Step implements fc.Command<Nothing, World2023> {
 function activate(world: World2023, refusing: string): void {
   if (world.kernel.active) return;
   const refuser = world.rings.get(refusing);
-  const told = [...world.rings.values()].map((ring) => ({ ring, aborted: ring.aborted }));
   if (refuser !== undefined) refuser.refuses = true;
-  const done = world.kernel.activate();
+  toldOfEnd(world, refuser !== undefined, () => {
+    const done = world.kernel.activate();
+    if (done === (refuser !== undefined) || world.kernel.active !== done)
+      throw new Violation('a refusal was not heard');
+  });
   if (refuser !== undefined) refuser.refuses = false;
-  if (done === (refuser !== undefined) || world.kernel.active !== done) throw new Violation('a refusal was not heard');
-  for (const { ring, aborted } of told) {
-    if (ring.aborted !== aborted + (done ? 0 : 1)) throw new Violation('a user was not told of the end');
+}
+
+function deactivate(world: World2023): void {
+  toldOfEnd(world, world.kernel.active, () => world.kernel.deactivate());
+}
+
+/** Every user is told once that nothing is handed over, or none is. */
+function toldOfEnd({ rings }: World2023, expected: boolean, act: () => void): void {
+  const before = [...rings.values()].map((ring) => ({ ring, aborted: ring.aborted }));
+  act();
+  for (const { ring, aborted } of before) {
+    if (ring.aborted !== aborted + (expected ? 1 : 0))
+      throw new Violation('a user was not told of the end, or in vain');
   }
 }
 
@@ -56,7 +69,7 @@ export const series2023Commands: fc.Arbitrary<Iterable<fc.Command<Nothing, World
     ...['', '', 'a'].map((refusing) =>
       fc.constant(new Step(`activate(${refusing})`, (world) => activate(world, refusing))),
     ),
-    fc.constant(new Step('deactivate', (world) => world.kernel.deactivate())),
+    fc.constant(new Step('deactivate', deactivate)),
     fc
       .tuple(
         fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 4 }),

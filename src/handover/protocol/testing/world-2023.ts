@@ -188,9 +188,9 @@ export class World2023 {
     for (const ring of this.rings.values()) {
       for (const area of entriesOf(ring)) for (const frame of framesIn(area)) truth.add(frame);
     }
-    let next = 0;
+    let next = -1;
     for (const { address, size } of handover.preserved?.blocks ?? []) {
-      if (address < next) throw new Violation('blocks that overlap');
+      if (address <= next) throw new Violation('blocks that overlap, or touch and are not one');
       next = address + size;
       for (const frame of framesOf({ pfn: address / PAGE, count: size / PAGE })) {
         if (!truth.delete(frame)) throw new Violation(`frame ${frame} is in the map`);
