@@ -113,3 +113,23 @@ test('kho show --dts: one tree as source text, of which the same blob is made', 
   assert.equal((await exhume('kho', 'show', '--dts', two)).status, 2);
   assert.equal((await exhume('kho', 'map', '--dts', `${FIXTURES}in-fdt.dtb`)).status, 2);
 });
+
+test('kho map --image draws into a file beside its answer, or as text in place of it', async () => {
+  const path = image();
+  const svg = join(directory, 'map.svg');
+  const beside = await exhume('kho', 'map', path, '--raw-memory', '--image', svg);
+  assert.equal(beside.status, 0, beside.stderr);
+  assert.match(beside.stdout, /ADDRESS {2,}SIZE/);
+  assert.match(readFileSync(svg, 'utf8'), /^<svg .*<\/svg>\n$/s);
+  const text = await exhume('kho', 'map', path, '--raw-memory', '--image', '-');
+  assert.match(text.stdout, /^memory: 0x0 to 0x7fffff, 8 MiB; a column is 128 KiB\n/m);
+  const file = join(directory, 'map.txt');
+  await exhume('kho', 'map', path, '--raw-memory', '--image', file);
+  assert.equal(readFileSync(file, 'utf8'), text.stdout);
+  for (const wrong of [
+    ['show', path, '--image', '-'],
+    ['map', path, '--image', '-', '--json'],
+  ]) {
+    assert.equal((await exhume('kho', ...wrong, '--raw-memory')).status, 2);
+  }
+});

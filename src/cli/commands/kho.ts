@@ -8,6 +8,7 @@ import { memoryOption, optionsOf } from './shared.js';
 type Action = 'show' | 'map' | 'check' | 'extract' | 'build';
 type KhoOptions = HandoverOptions & {
   readonly target?: string;
+  readonly image?: string;
   readonly tree?: string;
   readonly directory?: string;
   readonly dts?: true;
@@ -35,6 +36,12 @@ export function defineKho(program: Command, session: Session): void {
     .argument('[name]', 'extract: a user, a reserve_mem area, a file (session/token)')
     .addOption(memoryOption())
     .addOption(new Option('--dts', "show: the tree as a device tree's source text, for dtc"))
+    .addOption(
+      new Option(
+        '--image <file>',
+        'map: draw the physical address space, as SVG to a file called *.svg, else as text; -: text, in place of the table',
+      ),
+    )
     .addOption(new Option('--target <path>', 'check: a dump or tree of the kernel that is to take it'))
     .addOption(new Option('--tree <file>', 'build: write the tree alone'))
     .addOption(new Option('--directory <directory>', 'build: write the tree and descriptions, as debugfs has them'))
@@ -55,6 +62,7 @@ export function defineKho(program: Command, session: Session): void {
     });
   example(command, 'exhume kho show vmcore', 'what was handed over, in words');
   example(command, 'exhume kho map vmcore', 'which memory is preserved, and by whom');
+  example(command, 'exhume kho map vmcore --image map.svg', 'the same as a picture of the physical address space');
   example(command, 'exhume kho show kho/out/fdt', 'a tree, also one that the kernel cut off');
   example(command, 'exhume kho show --dts kho/in/fdt', 'the same as source text, for dtc');
   example(command, 'exhume kho map kho --memory vmcore', 'copied files, and the memory that they speak of');
@@ -72,6 +80,7 @@ async function answer(
 ): Promise<Answer> {
   if (name !== undefined) throw new ExhumeError('EXH_USAGE', `${action} takes no name`, { hint: 'extract does' });
   if (action !== 'check') refuseTarget(action, options);
+  refuseImage(action, options);
   const { openHandovers } = await import('../handover-source.js');
   const source = await openHandovers(session, path, options);
   if (action === 'check') return check(session, source, options.target);
@@ -79,6 +88,11 @@ async function answer(
   const { khoMapText, khoShowText } = await import('../../report/text/kho.js');
   const model = buildKho(source);
   if (options.dts) return { model, lines: await sourceText(source) };
+  if (options.image !== undefined) {
+    const { drawKho } = await import('../kho-draw.js');
+    const picture = drawKho(source, options.image);
+    if (picture !== undefined) return { model, lines: () => picture };
+  }
   return { model, lines: () => (action === 'map' ? khoMapText(model) : khoShowText(model)) };
 }
 
@@ -108,6 +122,7 @@ async function check(session: Session, source: OpenedHandovers, path: string | u
 
 async function build(path: string, name: string | undefined, options: KhoOptions): Promise<Answer> {
   refuseTarget('build', options);
+  refuseImage('build', options);
   if (name !== undefined) throw new ExhumeError('EXH_USAGE', 'build takes no name', { hint: 'extract does' });
   if (options.memory !== undefined) throw new ExhumeError('EXH_USAGE', 'build reads no memory');
   const { buildFromFile } = await import('../kho-build.js');
@@ -123,6 +138,7 @@ async function extract(
   options: KhoOptions,
 ): Promise<Answer> {
   refuseTarget('extract', options);
+  refuseImage('extract', options);
   if (name === undefined || output === undefined || output === '-') {
     throw new ExhumeError('EXH_USAGE', 'name what to extract, and the file to write', { hint: 'PATH NAME -o FILE' });
   }
@@ -152,4 +168,13 @@ async function extract(
 function refuseTarget(action: Action, { target }: KhoOptions): void {
   if (target === undefined) return;
   throw new ExhumeError('EXH_USAGE', `${action} has no target`, { hint: '--target belongs to check' });
+}
+
+function refuseImage(action: Action, { image, json }: KhoOptions): void {
+  if (image === undefined) return;
+  if (action !== 'map')
+    throw new ExhumeError('EXH_USAGE', `${action} draws nothing`, { hint: '--image belongs to map' });
+  if (image === '-' && json) {
+    throw new ExhumeError('EXH_USAGE', 'a picture is no JSON', { hint: '--image FILE draws beside the answer' });
+  }
 }
