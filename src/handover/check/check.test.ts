@@ -134,6 +134,11 @@ test('what a user names and the map lacks is lost: the tree, descriptions, memor
   assert.deepEqual(findings({ blocks: without(0x504000) }), ['lost preserved vm/7: list of folios 504000+1000']);
 });
 
+test('a folio that is named twice is given once', () => {
+  const change = (memory: SparseMemory) => put(memory, 0x505010, u64(0x600n | (2n << 52n)));
+  assert.deepEqual(findings({ change }), ['refused folios vm/7 600000+1000']);
+});
+
 test('a folio in the middle of a preserved block is refused', () => {
   const change = (memory: SparseMemory) => memory.at(0x776);
   assert.deepEqual(findings({ blocks: [...without(0x777000), [0x776000, 1]], change }), [

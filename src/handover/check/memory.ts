@@ -116,7 +116,18 @@ function* checkNamed(handover: Handover, kept: AreaSet): Generator<Finding | und
       areas.filter(({ address }) => address % PAGE !== 0),
     );
   }
+  const given = new Set<number>();
   for (const { name, folios } of handover.files) {
+    yield findingAbout(
+      {
+        severity: 'refused',
+        check: 'folios',
+        about: name,
+        message:
+          'folios that were named before: each is given once, and the next kernel refuses the file that asks again',
+      },
+      namedBefore(folios, given),
+    );
     yield findingAbout(
       {
         severity: 'refused',
@@ -129,6 +140,14 @@ function* checkNamed(handover: Handover, kept: AreaSet): Generator<Finding | und
         return blockAt(blocks, address) !== undefined || [...kept.gaps(area)].length > 0 ? [] : [area];
       }),
     );
+  }
+}
+
+/** Folios that were given already; the others are from now on. */
+function* namedBefore(folios: Iterable<{ readonly address: number }>, given: Set<number>): Generator<MemoryArea> {
+  for (const { address } of folios) {
+    if (given.has(address)) yield { address, size: PAGE };
+    given.add(address);
   }
 }
 
