@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { decodeZstd } from '../codecs/zstd.js';
 import { AREA_SIZE, AREAS, reservedTrace } from '../testing/reserved-trace.js';
 import { SAMPLE_PATH } from '../testing/sample.js';
@@ -184,6 +185,20 @@ test('a dump whose kernel traced nothing: its buffer is empty', async () => {
   assert.equal(status, 0);
   assert.deepEqual(events(stdout), []);
   assert.match(stdout, /^# tracer: nop\n#\n# entries-in-buffer\/entries-written: 0\/0 {3}#P:2\n/);
+});
+
+test('the region of a kernel without type information, in the words of a copy of its tracefs', async () => {
+  const bare = region('region-7.2-4M.zst', 1 << 22);
+  const copy = fileURLToPath(new URL('tracefs-7.2-4M', FIXTURES));
+  const { status, stdout, stderr } = await exhume('trace', bare, '--formats', copy);
+  assert.deepEqual([status, stderr], [0, '']);
+  const lines = events(stdout);
+  assert.equal(lines.length, 31);
+  assert.ok(lines.every((line) => / (?:sched_switch|sys_openat\(|0x[0-9a-f]+: (?:hello|bye)-from-stage1$)/.test(line)));
+  assert.match(
+    lines.at(-1) ?? '',
+    /sys_openat\(dfd: 4294967196, filename: .* "\/sys\/kernel\/tracing\/instances\/boot_map/,
+  );
 });
 
 test('a region of which the formats are not known, and one that is damaged, are read as far as they go', async () => {
