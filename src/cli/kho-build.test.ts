@@ -6,6 +6,7 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Compile } from 'typebox/schema';
 import { SCHEMAS } from '../report/schema/index.js';
+import { SAMPLE_PATH } from '../testing/sample.js';
 import { exhume } from './testing/exhume.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'exhume-kho-build-'));
@@ -96,4 +97,35 @@ test('mistakes are told with their places, and nothing is written', async () => 
   assert.match(nowhere.stderr, /EXH_USAGE: name what is to be written/);
   const show = await exhume('kho', 'show', at('tree'), '--tree', at('x'));
   assert.match(show.stderr, /EXH_USAGE: --tree belongs to build/);
+});
+
+test('kho build --ftrace-from: the rings of the kernel in a dump, at their addresses', async () => {
+  const out = join(directory, 'ftrace.elf');
+  const { status, stdout, stderr } = await exhume('kho', 'build', '--ftrace-from', SAMPLE_PATH, '-o', out);
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /^outgoing handover kho-v1: a tree of \d+ bytes at 0x[0-9a-f]+\n/);
+  assert.match(stdout, /\n {2}trace {6}CPU 0: 0 events\n {2}trace {6}CPU 1: 0 events\n/);
+  const trace = await exhume('trace', out, '--formats', SAMPLE_PATH, '--list', '--json');
+  assert.equal(trace.status, 0, trace.stderr);
+  const { source, evidence, buffers } = JSON.parse(trace.stdout);
+  assert.match(source, /^ring buffers in a kexec handover: kho-v1 of the series of 2023\/24, v3$/);
+  assert.match(evidence[1], /^\d+ numbers of events, \d+ kinds found, 0 of them with another number$/);
+  assert.deepEqual([buffers[0].name, buffers[0].entries, buffers[0].cpus.length], ['top', 0, 2]);
+  const second = await exhume('kho', 'build', '--ftrace-from', SAMPLE_PATH, '--series', 'v2', '--tree', out, '--json');
+  assert.deepEqual(JSON.parse(second.stdout).trace, [
+    { cpu: 0, events: 0, lost: 0 },
+    { cpu: 1, events: 0, lost: 0 },
+  ]);
+  assert.match((await exhume('kho', 'show', out)).stdout, /global_trace/);
+  for (const [words, message] of [
+    [['build'], /name a description, or a dump/],
+    [['build', out, '--ftrace-from', SAMPLE_PATH], /takes the place of a description/],
+    [['build', out, '--series', 'v2'], /belong to --ftrace-from/],
+    [['build', '--ftrace-from', SAMPLE_PATH, '--buffer', 'nope', '-o', out], /no buffer nope/],
+    [['show', out, '--series', 'v2'], /--series belongs to build/],
+    [['show'], /name what to show/],
+  ] as const) {
+    const refused = await exhume('kho', ...words);
+    assert.deepEqual([refused.status, message.test(refused.stderr)], [2, true], refused.stderr);
+  }
 });

@@ -7,9 +7,15 @@ import { type BuiltHandover, buildHandover } from '../handover/build/build.js';
 import type { KhoBuildDescription } from '../handover/build/description.js';
 import { parseDtsDescription } from '../handover/build/dts-description.js';
 import { parseDescription } from '../handover/build/parse.js';
-import { reportBuilt } from '../report/kho-built.js';
+import { describeFtrace } from '../handover/ftrace/describe.js';
+import { KernelView } from '../kernel/kernel-view.js';
+import { type BuiltTrace, reportBuilt } from '../report/kho-built.js';
+import { requireKernel } from '../report/subject.js';
 import { khoBuiltText } from '../report/text/kho-built.js';
-import type { Answer } from './session.js';
+import { TOP } from '../report/trace.js';
+import { kernelFtrace } from '../trace/handover/kernel-rings.js';
+import { MemoryStretch } from '../trace/ring/persistent-search.js';
+import type { Answer, Session } from './session.js';
 
 /** What is to be written; undefined: not that. */
 export interface BuildOutputs {
@@ -43,6 +49,7 @@ export function writeBuilt(
   description: KhoBuildDescription,
   open: Parameters<typeof buildHandover>[1],
   outputs: BuildOutputs,
+  trace?: BuiltTrace,
 ): Answer {
   const { output, tree, directory } = outputs;
   if (output === undefined && tree === undefined && directory === undefined) {
@@ -53,8 +60,25 @@ export function writeBuilt(
   if (output !== undefined) written(output, (file) => built.image.writeElf(file, [built.note]));
   if (tree !== undefined) written(tree, (file) => file.write(0, built.tree));
   if (directory !== undefined) writeDirectory(directory, built);
-  const model = reportBuilt(built, outputs);
+  const model = reportBuilt(built, outputs, trace);
   return { model, lines: () => khoBuiltText(model) };
+}
+
+/**
+ * `exhume kho build --ftrace-from`: the handover that a kernel of the series of 2023/24 would make of the trace of the kernel in a
+ * dump, with the memory that it names. Throws as `kernelFtrace`, `describeFtrace` and `writeBuilt`.
+ */
+export async function buildFromTrace(
+  session: Session,
+  path: string,
+  { buffer, series, ...outputs }: BuildOutputs & { readonly buffer: string | undefined; readonly series: 'v2' | 'v3' },
+): Promise<Answer> {
+  const { subject } = await session.open([path], {});
+  const { memory } = subject.container;
+  const state = kernelFtrace(new KernelView(requireKernel(subject)), buffer === TOP ? undefined : buffer);
+  const size = memory.ranges().at(-1)?.end ?? 0;
+  const open = () => new MemoryStretch(memory, 0, size, path);
+  return writeBuilt(describeFtrace(state, series, memory), open, outputs, state);
 }
 
 function written(name: string, write: (file: OutputFile) => void): void {

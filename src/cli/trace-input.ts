@@ -113,11 +113,11 @@ function openPstore(path: string): Trace | undefined {
  */
 function traceOf(subject: Subject, search: boolean, formats: boolean): Trace {
   const kernel = isAbsence(subject.kernel) ? undefined : subject.kernel;
-  const { memory } = subject.container;
+  const { memory, notes } = subject.container;
   const view = (): Trace & NamedKernel => openKernelTrace(new KernelView(requireKernel(subject)));
   const live = kernel === undefined ? undefined : unlessUntold(view);
   if (live !== undefined && !search) return live;
-  const handovers = findHandovers(memory, kernel);
+  const handovers = findHandovers(memory, kernel, notes);
   const handed = live === undefined && !search ? traceOfHandovers(handovers, memory) : undefined;
   if (handed !== undefined) return handed;
   const found = persistentTraceOf(everyBuffer(memory, handovers));

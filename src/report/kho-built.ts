@@ -1,7 +1,9 @@
 import { hex } from '../bytes/address.js';
 import type { BuiltHandover } from '../handover/build/build.js';
+import type { KernelFtrace } from '../trace/handover/kernel-rings.js';
 import { areaReport } from './kho.js';
 import type { KhoBuiltReport } from './schema/kho-built.js';
+import { damageReport } from './words.js';
 
 /** Files that were written; undefined: not asked for. */
 export interface KhoBuiltFiles {
@@ -10,11 +12,19 @@ export interface KhoBuiltFiles {
   readonly directory: string | undefined;
 }
 
+/** The trace that was handed over. */
+export type BuiltTrace = Pick<KernelFtrace, 'cpus' | 'damage'>;
+
 /** What was built, and what is wrong with it. */
-export function reportBuilt(built: BuiltHandover, { output, tree, directory }: KhoBuiltFiles): KhoBuiltReport {
+export function reportBuilt(
+  built: BuiltHandover,
+  { output, tree, directory }: KhoBuiltFiles,
+  trace?: BuiltTrace,
+): KhoBuiltReport {
+  const damage = trace?.damage ?? [];
   return {
     schema: 'exhume-kho-built/1',
-    complete: true,
+    complete: damage.length === 0,
     compatible: built.compatible,
     direction: built.direction,
     tree: { address: hex(built.address), size: built.tree.length },
@@ -29,6 +39,7 @@ export function reportBuilt(built: BuiltHandover, { output, tree, directory }: K
     treeOutput: tree ?? null,
     directory: directory ?? null,
     warnings: built.warnings.map(({ path, message }) => ({ path, message })),
-    damage: [],
+    trace: trace === undefined ? null : trace.cpus.map(({ cpu, kept, lost }) => ({ cpu, events: kept, lost })),
+    damage: damage.map(damageReport),
   };
 }

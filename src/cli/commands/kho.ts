@@ -9,10 +9,22 @@ type Action = 'show' | 'map' | 'check' | 'extract' | 'build';
 type KhoOptions = HandoverOptions & {
   readonly target?: string;
   readonly image?: string;
+  readonly ftraceFrom?: string;
+  readonly series?: 'v2' | 'v3';
+  readonly buffer?: string;
   readonly tree?: string;
   readonly directory?: string;
   readonly dts?: true;
 };
+
+/** By the names that they have here. */
+const BUILD_OPTIONS = [
+  ['tree', '--tree'],
+  ['directory', '--directory'],
+  ['ftraceFrom', '--ftrace-from'],
+  ['series', '--series'],
+  ['buffer', '--buffer'],
+] as const;
 
 /** `exhume kho`. */
 export function defineKho(program: Command, session: Session): void {
@@ -30,8 +42,8 @@ export function defineKho(program: Command, session: Session): void {
       ).choices(['show', 'map', 'check', 'extract', 'build']),
     )
     .argument(
-      '<path>',
-      'a tree, a directory copied from /sys/kernel/debug/kho, or a dump of either kernel; build: a description (JSON, or *.dts)',
+      '[path]',
+      'a tree, a directory copied from /sys/kernel/debug/kho, or a dump of either kernel; build: a description (JSON, or *.dts), or nothing with --ftrace-from',
     )
     .argument('[name]', 'extract: a user, a reserve_mem area, a file (session/token)')
     .addOption(memoryOption())
@@ -43,18 +55,22 @@ export function defineKho(program: Command, session: Session): void {
       ),
     )
     .addOption(new Option('--target <path>', 'check: a dump or tree of the kernel that is to take it'))
+    .addOption(new Option('--ftrace-from <dump>', "build: a handover of 2023/24 with the trace of a dump's kernel"))
+    .addOption(new Option('--series <version>', 'build: which version of it').choices(['v2', 'v3']))
+    .addOption(new Option('--buffer <name>', 'build: the buffer of this instance, not that of the top level'))
     .addOption(new Option('--tree <file>', 'build: write the tree alone'))
     .addOption(new Option('--directory <directory>', 'build: write the tree and descriptions, as debugfs has them'))
-    .action(async (action: Action, path: string, name: string | undefined) => {
+    .action(async (action: Action, path: string | undefined, name: string | undefined) => {
       const options = optionsOf<KhoOptions>(command);
       if (options.dts && action !== 'show') throw new ExhumeError('EXH_USAGE', '--dts belongs to show');
       if (action === 'build') {
         const { output, ...rest } = options;
-        return session.answer(rest, () => build(path, name, options));
+        return session.answer(rest, () => build(session, path, name, options));
       }
-      for (const option of ['tree', 'directory'] as const) {
-        if (options[option] !== undefined) throw new ExhumeError('EXH_USAGE', `--${option} belongs to build`);
+      for (const [option, name] of BUILD_OPTIONS) {
+        if (options[option] !== undefined) throw new ExhumeError('EXH_USAGE', `${name} belongs to build`);
       }
+      if (path === undefined) throw new ExhumeError('EXH_USAGE', `name what to ${action}: a tree, a directory, a dump`);
       if (action !== 'extract') return session.answer(options, () => answer(session, action, path, name, options));
       // The file of -o is for the bytes.
       const { output, ...rest } = options;
@@ -68,6 +84,7 @@ export function defineKho(program: Command, session: Session): void {
   example(command, 'exhume kho map kho --memory vmcore', 'copied files, and the memory that they speak of');
   example(command, 'exhume kho extract vmcore vm/7 -o memory', 'the bytes of a memfd that was preserved');
   example(command, 'exhume kho build handover.json -o vmcore', 'a dump of a handover that a file describes');
+  example(command, 'exhume kho build --ftrace-from vmcore -o handed', 'a handover of 2023/24 with the trace in a dump');
   example(command, 'exhume kho check vmcore --target other-vmcore', 'would the kernel of another dump take it?');
 }
 
@@ -120,14 +137,27 @@ async function check(session: Session, source: OpenedHandovers, path: string | u
   return { model, lines: () => khoCheckText(model), failed: !model.passed };
 }
 
-async function build(path: string, name: string | undefined, options: KhoOptions): Promise<Answer> {
+async function build(
+  session: Session,
+  path: string | undefined,
+  name: string | undefined,
+  options: KhoOptions,
+): Promise<Answer> {
   refuseTarget('build', options);
   refuseImage('build', options);
   if (name !== undefined) throw new ExhumeError('EXH_USAGE', 'build takes no name', { hint: 'extract does' });
   if (options.memory !== undefined) throw new ExhumeError('EXH_USAGE', 'build reads no memory');
-  const { buildFromFile } = await import('../kho-build.js');
-  const { output, tree, directory } = options;
-  return buildFromFile(path, { output, tree, directory });
+  const { output, tree, directory, ftraceFrom, series, buffer } = options;
+  const { buildFromFile, buildFromTrace } = await import('../kho-build.js');
+  if (ftraceFrom === undefined) {
+    if (series !== undefined || buffer !== undefined) {
+      throw new ExhumeError('EXH_USAGE', '--series and --buffer belong to --ftrace-from');
+    }
+    if (path !== undefined) return buildFromFile(path, { output, tree, directory });
+    throw new ExhumeError('EXH_USAGE', 'name a description, or a dump with --ftrace-from');
+  }
+  if (path !== undefined) throw new ExhumeError('EXH_USAGE', '--ftrace-from takes the place of a description');
+  return buildFromTrace(session, ftraceFrom, { output, tree, directory, buffer, series: series ?? 'v3' });
 }
 
 async function extract(

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PhysicalRange } from '../../dump/memory.js';
 import { checkHandover } from '../check/check.js';
 import type { Target } from '../check/target.js';
 import { readHandover } from '../open.js';
+import { handedOverTrace } from '../testing/ftrace.js';
 import type { FtraceTarget } from './check.js';
+import type { FtraceState } from './describe.js';
 import { eventFingerprint } from './fingerprint.js';
-import { type FtraceState, writeFtraceHandover } from './write.js';
 
 const PAGE = 4096;
 const EVENTS = [
-  { id: 1, name: 'function', sizes: [8, 8] },
+  { id: 1, name: 'function', sizes: [8, 8], fixed: true },
   { id: 20, name: 'sched_switch', sizes: [16, 4, 4, 8, 16, 4, 4] },
   { id: 21, name: 'sched_waking', sizes: [16, 4, 4, 4] },
 ];
@@ -25,8 +25,7 @@ function findings(target: Partial<FtraceTarget> | undefined, change: Partial<Ftr
     })),
   }));
   const state = { flags: new Uint8Array(4), rings, events: EVENTS, firstDynamic: 20, ...change };
-  const ram = [{ start: 0x100000, end: 0x8000000 } as PhysicalRange];
-  const handover = readHandover(writeFtraceHandover(state, 'v3', ram).blob, { memory: undefined, blobs: new Map() });
+  const handover = readHandover(handedOverTrace(state).tree, { memory: undefined, blobs: new Map() });
   const told: Target | undefined = target && {
     release: undefined,
     takesHandovers: true,

@@ -9,6 +9,8 @@ export interface EventShape {
   readonly name: string;
   /** Of its fields but the common ones, in bytes, in the order of the declaration. */
   readonly sizes: readonly number[];
+  /** Its number is the same whenever this kernel boots (`enum trace_type`). */
+  readonly fixed?: boolean;
 }
 
 /**
@@ -76,9 +78,9 @@ export function matchEvents<T extends EventShape>(
   const groups = new Map<number | string, EventNumber[]>();
   for (const number of numbers) {
     if (isStatic(number)) {
-      // Most of them no format tells: they are not events of their own.
+      // Not all of them have a format.
       const shape = byId.get(number.id);
-      if (shape !== undefined) known.set(number.id, shape);
+      if (shape?.fixed === true) known.set(number.id, shape);
       continue;
     }
     const key = number.fingerprint ?? number.name ?? '';
@@ -130,11 +132,4 @@ export function eventNumbers(shapes: readonly EventShape[], firstDynamic: number
       id: shape.id,
     })),
   ];
-}
-
-/** The value of the property `events`. */
-export function eventsValue(numbers: readonly EventNumber[]): Uint8Array {
-  const bytes = new ByteWriter();
-  for (const { fingerprint = 0, id } of numbers) bytes.u32(fingerprint).u32(id);
-  return bytes.bytes;
 }

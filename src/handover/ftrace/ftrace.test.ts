@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
-import type { PhysicalRange } from '../../dump/memory.js';
 import { Random } from '../../testing/random.js';
 import { type NewNode, writeFdt } from '../fdt/fdt-write.js';
 import { readHandover } from '../open.js';
+import { BareMachine, handedOverTrace } from '../testing/ftrace.js';
+import type { FtraceState } from './describe.js';
 import { eventFingerprint, eventNumbers, matchEvents } from './fingerprint.js';
 import { ftraceNodes } from './nodes.js';
-import { type FtraceState, writeFtraceHandover } from './write.js';
 
 const PAGE = 4096;
 
 const EVENTS = [
-  { id: 1, name: 'function', sizes: [8, 8] },
+  { id: 1, name: 'function', sizes: [8, 8], fixed: true },
   { id: 20, name: 'initcall_level', sizes: [4] },
   { id: 256, name: 'sched_switch', sizes: [16, 4, 4, 8, 16, 4, 4] },
   { id: 257, name: 'sched_waking', sizes: [16, 4, 4, 4] },
@@ -30,12 +30,6 @@ const STATE: FtraceState = {
   events: EVENTS,
   firstDynamic: 20,
 };
-
-function range(start: number, end: number): PhysicalRange {
-  return { start, end } as PhysicalRange;
-}
-
-const RAM = [range(0, 0x9f000), range(0x100000, 0x8000000)];
 
 function nodesOf(blob: Uint8Array) {
   const nodes = ftraceNodes(readHandover(blob, { memory: undefined, blobs: new Map() }));
@@ -55,8 +49,8 @@ test('a fingerprint is the CRC of the name and of the sizes from the last field 
 
 for (const version of ['v2', 'v3'] as const) {
   test(`what is written as version ${version} is read as it was`, () => {
-    const { blob, scratch, tree, cache, preserved } = writeFtraceHandover(STATE, version, RAM);
-    const { arrays, events, damage, version: told } = nodesOf(blob);
+    const { tree, address, scratch, image, blocks } = handedOverTrace(STATE, version);
+    const { arrays, events, damage, version: told } = nodesOf(tree);
     assert.deepEqual(damage, []);
     assert.equal(told, version);
     assert.equal(arrays[0]?.name, version === 'v2' ? 'global_trace' : 'global-trace');
@@ -70,23 +64,35 @@ for (const version of ['v2', 'v3'] as const) {
       ['cpu0', 'cpu11'],
     );
     assert.deepEqual(events, eventNumbers(EVENTS, 20));
-    const end = scratch.address + scratch.size;
-    assert.ok(tree.address >= scratch.address && tree.address + tree.size <= end);
-    assert.ok(cache.address >= scratch.address && cache.address + cache.size <= tree.address);
-    assert.equal(tree.address % 0x10000, 0);
-    assert.equal(cache.address % 0x10000, 0);
-    for (const { address, size } of preserved) assert.ok(address + size <= scratch.address || address >= end);
-    assert.deepEqual(preserved, [
-      { address: 0x1000000, size: PAGE },
-      { address: 0x1011000, size: PAGE },
-      { address: 0x2000000, size: 3 * PAGE },
-      { address: 0x2033000, size: 3 * PAGE },
-    ]);
+    const [area] = scratch;
+    assert.ok(area && address >= area.address && address + tree.length <= area.address + area.size);
+    for (const { address: at, size } of blocks) {
+      assert.ok(at + size <= area.address || at >= area.address + area.size);
+      // The dump has none of the machine's pages.
+      assert.equal(image.state((at / PAGE) as Parameters<typeof image.state>[0]), 'excluded');
+    }
   });
 }
 
+test('the memory that is named is handed over as the dump has it, and none beside it', () => {
+  const memory = new BareMachine();
+  for (const { pages } of STATE.rings) {
+    for (const { descriptor, page } of pages) {
+      memory.at(page.address / PAGE).fill(page.address / PAGE);
+      memory.at(Math.floor(descriptor.address / PAGE)).fill(7);
+    }
+  }
+  const { image } = handedOverTrace(STATE, 'v3', memory);
+  assert.deepEqual(image.bytes(0x2001000, 2), Uint8Array.of(1, 1));
+  assert.deepEqual(image.bytes(0x1000036, 4), Uint8Array.of(7, 7, 0, 0));
+});
+
+test('an instance is handed over under its name', () => {
+  assert.equal(nodesOf(handedOverTrace({ ...STATE, instance: 'boot_map' }).tree).arrays[0]?.name, 'boot_map');
+});
+
 test('a machine without room for scratch memory is told so', () => {
-  assert.throws(() => writeFtraceHandover(STATE, 'v3', [range(0x1000000, 0x1100000)]), { code: 'EXH_NO_SPACE' });
+  assert.throws(() => handedOverTrace(STATE, 'v3', new BareMachine(0x180000)), { code: 'EXH_NO_SPACE' });
 });
 
 test('events of another kernel are found by their fingerprints, whatever their numbers', () => {
@@ -105,6 +111,8 @@ test('events of another kernel are found by their fingerprints, whatever their n
     ],
   );
   assert.equal(moved, 2);
+  // A number that is fixed in one kernel, and in the other one that of any event.
+  assert.equal(matchEvents(numbers, [{ id: 2, name: 'other', sizes: [] }]).known.size, 0);
   assert.deepEqual(unmatched, [
     { fingerprint: eventFingerprint(EVENTS[3] ?? assert.fail()), name: undefined, id: 257 },
   ]);
@@ -219,7 +227,7 @@ test('lists that are not whole, second nodes of a CPU, and trees without numbers
 
 test('a hostile tree of ftrace is read to an end', () => {
   const random = new Random(31);
-  for (const blob of [writeFtraceHandover(STATE, 'v3', RAM).blob, firstVersion()]) {
+  for (const blob of [handedOverTrace(STATE).tree, firstVersion()]) {
     for (let round = 0; round < 200; round++) {
       const changed = blob.slice();
       random.mutate(changed.subarray(40));

@@ -17,13 +17,3 @@ export function memEntries(value: Uint8Array): (MemoryArea | undefined)[] {
     return address + size < 1n << 52n ? { address: Number(address), size: Number(size) } : undefined;
   });
 }
-
-/** The value of a `mem` property. */
-export function memValue(areas: readonly MemoryArea[]): Uint8Array {
-  return new Uint8Array(
-    BigUint64Array.from(
-      areas.flatMap(({ address, size }) => [address, size]),
-      BigInt,
-    ).buffer,
-  );
-}

@@ -15,6 +15,16 @@ export const KhoBuiltSchema = document('exhume-kho-built/1', 'What was built (ex
   output: nullable(Type.String(), 'The dump; null: none was asked for'),
   treeOutput: nullable(Type.String(), 'The file of the tree; null: none was asked for'),
   directory: nullable(Type.String(), 'The directory of tree and descriptions; null: none was asked for'),
+  trace: nullable(
+    Type.Array(
+      Type.Object({
+        cpu: Count('Number'),
+        events: Count('That are handed over'),
+        lost: Count('On the page that was just being read: they are not'),
+      }),
+    ),
+    'Of --ftrace-from',
+  ),
   warnings: Type.Array(Type.Object({ path: Text('In the description'), message: Text('What is possible, and wrong') })),
 });
 export type KhoBuiltReport = Static<typeof KhoBuiltSchema>;

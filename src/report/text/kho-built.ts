@@ -8,6 +8,10 @@ export function* khoBuiltText(model: KhoBuiltReport): Generator<string> {
   yield printable(`${direction} handover ${compatible}: a tree of ${tree.size} bytes at ${tree.address}`);
   yield `  preserved  ${sizeText(preserved.bytes)} in ${preserved.blocks} blocks`;
   for (const { name, address, size } of users) yield printable(`  user       ${name}: ${address}, ${sizeText(size)}`);
+  for (const { cpu, events, lost } of model.trace ?? []) {
+    const reader = lost === 0 ? '' : `; ${lost} on the page that was just being read do not cross`;
+    yield `  trace      CPU ${cpu}: ${events} events${reader}`;
+  }
   for (const { path, message } of model.warnings) yield printable(`  warning    ${path}: ${message}`);
   if (model.output !== null) yield printable(`  written    ${model.output}: ${sizeText(present)} of memory`);
   if (model.treeOutput !== null) yield printable(`  written    ${model.treeOutput}: the tree`);

@@ -1,10 +1,11 @@
 import type { TraceBufferReport, TraceReport } from '../schema/trace.js';
+import { printable } from './page.js';
 import { columns } from './table-columns.js';
 
 /** The buffers, one a line. */
 export function* traceListText({ source, evidence, release, buffers }: TraceReport): Generator<string> {
   yield release === null ? source : `${source}, Linux ${release}`;
-  for (const line of evidence) yield `  ${line}`;
+  for (const line of evidence) yield printable(`  ${line}`);
   yield '';
   const rows = buffers.map(({ name, snapshot, persistent, tracer, clock, recording, entries, overrun, cpus }) => [
     name,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { writeFtraceHandover } from '../../handover/ftrace/write.js';
 import type { Handover } from '../../handover/model.js';
 import { readHandover } from '../../handover/open.js';
+import { handedOverTrace } from '../../handover/testing/ftrace.js';
 import type { Struct } from '../../kernel/types/struct.js';
 import { type DamagedView, damagedView } from '../../testing/damaged-view.js';
 import { fill, ringOf } from '../../testing/kernel-rings.js';
@@ -45,8 +45,8 @@ function traced(): DamagedView {
 }
 
 function handedOver({ view }: DamagedView): { handover: Handover; trace: Trace } {
-  const { blob } = writeFtraceHandover(kernelFtrace(view), 'v3', view.memory.physical.ranges());
-  const handover = readHandover(blob, { memory: undefined, blobs: new Map() });
+  const { tree } = handedOverTrace(kernelFtrace(view), 'v3', view.memory.physical);
+  const handover = readHandover(tree, { memory: undefined, blobs: new Map() });
   return { handover, trace: handoverTrace(handover, view.memory.physical) ?? assert.fail() };
 }
 
@@ -82,7 +82,7 @@ test('a kernel’s rings, handed over and read again, hold their events; those o
   const damaged = traced();
   const { cpus, rings } = kernelFtrace(damaged.view);
   assert.deepEqual(
-    cpus.map(({ cpu, kept, lost }) => [cpu, kept.entries, lost.entries]),
+    cpus.map(({ cpu, kept, lost }) => [cpu, kept, lost]),
     [
       [0, 6, 2],
       [1, 6, 2],
@@ -205,7 +205,7 @@ test('a damaged handover is read to an end', () => {
   const random = new Random(8);
   const damaged = traced();
   const { physical } = damaged.view.memory;
-  const { blob } = writeFtraceHandover(kernelFtrace(damaged.view), 'v3', physical.ranges());
+  const { tree: blob } = handedOverTrace(kernelFtrace(damaged.view), 'v3', physical);
   const own = openKernelTrace(damaged.view);
   const [first] = ringOf(damaged).pages;
   assert.ok(first);

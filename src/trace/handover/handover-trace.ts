@@ -75,7 +75,13 @@ interface FormatShape extends EventShape {
 
 /** What the fingerprint of a format's kind of event is made of. */
 export function shapeOf(format: EventFormat): FormatShape {
-  return { id: format.id, name: format.name, sizes: format.fields.map(({ size }) => size), format };
+  return {
+    id: format.id,
+    name: format.name,
+    sizes: format.fields.map(({ size }) => size),
+    fixed: format.system === 'ftrace',
+    format,
+  };
 }
 
 function retold(trace: Trace, { events }: FtraceNodes, buffers: readonly HandedOverBuffer[], from: NamedKernel): Trace {

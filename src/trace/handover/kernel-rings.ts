@@ -1,11 +1,10 @@
 import { type Damage, ExhumeError } from '../../bytes/errors.js';
-import type { FtraceRing, FtraceState } from '../../handover/ftrace/write.js';
+import type { FtraceRing, FtraceState } from '../../handover/ftrace/describe.js';
 import type { MemoryArea } from '../../handover/model.js';
 import type { KernelView } from '../../kernel/kernel-view.js';
 import { containerOf, type Struct } from '../../kernel/types/struct.js';
 import type { VirtualMemory } from '../../machine/virtual-memory.js';
 import { openKernelTrace } from '../kernel-trace.js';
-import type { TraceStatistics } from '../model.js';
 import { countedStatistics } from '../ring/count.js';
 import type { KernelRing } from '../ring/kernel-ring.js';
 import { shapeOf } from './handover-trace.js';
@@ -17,42 +16,43 @@ const LINK_FLAGS = 3n;
 export interface KernelFtrace extends FtraceState {
   readonly cpus: readonly {
     readonly cpu: number;
-    /** What is in the ring. */
-    readonly kept: TraceStatistics;
-    /** What is on the reader's page, which is not in the ring: it is not handed over. */
-    readonly lost: TraceStatistics;
+    /** Events in the ring. */
+    readonly kept: number;
+    /** Events on the reader's page, which is not in the ring: they are not handed over. */
+    readonly lost: number;
   }[];
+  /** Known once the events were counted. */
   readonly damage: readonly Damage[];
 }
 
 /**
- * The top level buffer of the kernel in a dump, as `ring_buffer_kho_write()` of the series of 2023/24 walks it: from
- * `cpu_buffer->pages` on, once round. Throws EXH_NO_SYMBOL, EXH_NO_LAYOUT; EXH_BAD_STRUCTURE for rings that do not close.
+ * A buffer of the kernel in a dump, as `ring_buffer_kho_write()` of the series of 2023/24 walks it: from `cpu_buffer->pages`
+ * on, once round. Throws EXH_NO_SYMBOL, EXH_NO_LAYOUT; EXH_USAGE for an instance that there is not, EXH_BAD_STRUCTURE for
+ * rings that do not close.
+ * @param instance undefined: the top level one, which is the one that the series writes
  */
-export function kernelFtrace(view: KernelView): KernelFtrace {
+export function kernelFtrace(view: KernelView, instance?: string): KernelFtrace {
   const trace = openKernelTrace(view);
-  const top = trace.buffers.find(({ instance, snapshot }) => instance === undefined && !snapshot);
-  if (top === undefined) throw new ExhumeError('EXH_BAD_STRUCTURE', 'the kernel has no top level trace buffer');
-  const last = firstDynamicEvent(view);
-  if (last === undefined) {
+  const buffer = trace.buffers.find((one) => one.instance === instance && !one.snapshot);
+  if (buffer === undefined)
+    throw new ExhumeError('EXH_USAGE', `the kernel has no buffer ${instance ?? 'at the top level'}`);
+  const firstDynamic = firstDynamicEvent(view);
+  if (firstDynamic === undefined) {
     throw new ExhumeError('EXH_NO_LAYOUT', "this kernel's type information has no enum trace_type", {
       expected: '__TRACE_LAST_TYPE',
     });
   }
-  const rings = top.cpus.map((ring) => ringOf(view.memory, ring));
-  const cpus = top.cpus.map((ring) => {
-    const all = countedStatistics(ring.subBuffers());
-    const lost = countedStatistics(ring.readerPage());
-    const kept = { ...all, entries: all.entries - lost.entries, bytes: (all.bytes ?? 0) - (lost.bytes ?? 0) };
-    return { cpu: ring.cpu, kept, lost };
-  });
   return {
-    flags: top.array.bytes('trace_flags'),
-    rings,
+    instance,
+    flags: buffer.array.bytes('trace_flags'),
+    rings: buffer.cpus.map((ring) => ringOf(view.memory, ring)),
     events: trace.formats.all.map(shapeOf),
-    firstDynamic: last,
-    cpus,
-    damage: [...trace.damage, ...top.damage],
+    firstDynamic,
+    cpus: buffer.cpus.map((ring) => {
+      const lost = countedStatistics(ring.readerPage()).entries;
+      return { cpu: ring.cpu, kept: countedStatistics(ring.subBuffers()).entries - lost, lost };
+    }),
+    damage: [...trace.damage, ...buffer.damage],
   };
 }
 
