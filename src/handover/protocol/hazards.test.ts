@@ -5,7 +5,7 @@ import type { MemoryArea } from '../model.js';
 import { PAGE } from '../source-reader.js';
 import { u64 } from '../testing/build.js';
 import { FrameMemory, framesOf } from './testing/frames.js';
-import { memCache, OWNER_2023, Series2023Kernel } from './testing/series-2023-kernel.js';
+import { type Image2023, memCache, OWNER_2023, Series2023Kernel } from './testing/series-2023-kernel.js';
 import { OWNER, UpstreamKernel } from './testing/upstream-kernel.js';
 import { RAM, SCRATCH, World } from './testing/world.js';
 import { World2023 } from './testing/world-2023.js';
@@ -132,6 +132,23 @@ test('kho-v1: a tree that is loaded leads nowhere after abort', () => {
   world.kernel.abort();
   assert.equal(world.kernel.outgoing().preserved, undefined);
 });
+
+test('2023/24: the mem cache is read when its memory may be something else', () => {
+  for (const asReleased of [false, true]) {
+    const { memory, kernel, image } = handing('a');
+    const boot = () => Series2023Kernel.afterKexec(memory, kernel.scratch, image, [], asReleased);
+    if (asReleased) assert.throws(boot, /is freed once more than it was taken/);
+    else boot();
+  }
+});
+
+/** A world in which a ring is active, and a kernel loaded. */
+function handing(name: string): { memory: FrameMemory; kernel: Series2023Kernel; image: Image2023 } {
+  const world = new World2023();
+  assert.ok(world.make(name, 4, 0.3));
+  assert.ok(world.kernel.activate());
+  return { memory: world.memory, kernel: world.kernel, image: world.kernel.load() ?? assert.fail() };
+}
 
 test('2023/24: an area over several entries of the mem cache is folded with one of them, and a page is freed that others have', () => {
   const area = (pfn: number, count: number) => ({ address: pfn * PAGE, size: count * PAGE });

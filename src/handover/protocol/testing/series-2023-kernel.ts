@@ -116,12 +116,14 @@ export class Series2023Kernel {
   /**
    * The next kernel up to its allocator.
    * @param early frames of each request of memblock's before the map is read
+   * @param asReleased the mem cache is freed before it is read for the last time
    */
   static afterKexec(
     memory: FrameMemory,
     scratch: Run,
     { segments, active }: Image2023,
     early: readonly number[],
+    asReleased = false,
   ): Series2023Kernel {
     copySegments(memory, segments);
     const kernel = new Series2023Kernel(memory, scratch);
@@ -134,7 +136,7 @@ export class Series2023Kernel {
       // memblock_set_scratch_only
       memory.overwriteAllBut((pfn) => !frames.inScratch(pfn) || frames.owners.has(pfn));
       for (const count of early) kernel.early(count);
-      kernel.reserve(segments);
+      kernel.reserve(segments, asReleased);
     }
     memory.overwriteAllBut((pfn) => frames.owners.has(pfn));
     return kernel;
@@ -155,7 +157,7 @@ export class Series2023Kernel {
   }
 
   /** `kho_reserve_previous_mem`, then `kho_populate_refcount`. */
-  private reserve(segments: readonly Segment[]): void {
+  private reserve(segments: readonly Segment[], asReleased: boolean): void {
     const { memory, frames, references } = this;
     const tree = segments.find(({ name }) => name === OWNER_2023.tree);
     const cache = segments.find(({ name }) => name === OWNER_2023.cache);
@@ -172,8 +174,9 @@ export class Series2023Kernel {
     for (const entry of this.incoming.users.flatMap((user) => user.areas)) {
       for (const frame of framesIn(entry)) references.set(frame, (references.get(frame) ?? 0) + 1);
     }
-    for (const area of areas) for (const frame of framesIn(area)) this.release(frame);
-    frames.free(cache, OWNER_2023.cache);
+    if (asReleased) frames.free(cache, OWNER_2023.cache);
+    for (const area of readCache(memory, cache)) for (const frame of framesIn(area)) this.release(frame);
+    if (!asReleased) frames.free(cache, OWNER_2023.cache);
   }
 
   /** `__free_page` */

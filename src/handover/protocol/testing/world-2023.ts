@@ -5,7 +5,7 @@ import { PAGE } from '../../source-reader.js';
 import { u64 } from '../../testing/build.js';
 import { FrameMemory, framesOf, type Run, Violation } from './frames.js';
 import { isPattern, pattern } from './pattern.js';
-import { framesIn, type Image2023, OWNER_2023, Series2023Kernel } from './series-2023-kernel.js';
+import { framesIn, OWNER_2023, Series2023Kernel } from './series-2023-kernel.js';
 import { type Claim, RAM } from './world.js';
 
 /** Room for the next kernel, its tree and its mem cache. */
@@ -201,8 +201,6 @@ export class World2023 {
     if (wrong !== undefined) throw new Violation(`check: ${wrong.about} ${wrong.message}`);
   }
 }
-
-export type { Image2023 };
 
 /** Of each page its record, then itself. */
 function entriesOf({ pages }: Ring): MemoryArea[] {
