@@ -104,18 +104,19 @@ export class DtsLexer {
 
   private directive(): void {
     const { source, at } = this;
-    const start = source.text.lastIndexOf('\n', at) + 1;
+    const { text } = source;
     LINE_MARKER.lastIndex = at;
-    const marker = start === at ? LINE_MARKER.exec(source.text) : null;
+    const marker = at === 0 || text[at - 1] === '\n' ? LINE_MARKER.exec(text) : null;
     if (marker !== null) {
       this.at = LINE_MARKER.lastIndex;
       source.mark(this.at, Number(marker[1]), marker[2] ?? '');
       return;
     }
-    if (source.text.slice(start, at).trim() !== '') return;
+    let start = at;
+    while (text[start - 1] === ' ' || text[start - 1] === '\t') start--;
     DIRECTIVE.lastIndex = at;
-    if (!DIRECTIVE.test(source.text)) return;
-    const line = source.text.slice(at, at + 80).split(/[\r\n]/, 1)[0];
+    if ((start > 0 && text[start - 1] !== '\n') || !DIRECTIVE.test(text)) return;
+    const line = text.slice(at, at + 80).split(/[\r\n]/, 1)[0];
     throw source.bad(
       at,
       `a line for the C preprocessor: ${line}`,
@@ -186,11 +187,11 @@ export class DtsLexer {
     const { text } = this.source;
     const quote = text[offset];
     for (let at = offset + 1; at < text.length; at++) {
-      if (text[at] === '\\' && text[at + 1] !== '\n') at++;
-      else if (text[at] === quote) {
+      if (text[at] === quote) {
         this.at = at + 1;
         return text.slice(offset, at + 1);
       }
+      if (text[at] === '\\' && text[++at] === '\n') break;
     }
     throw this.source.bad(offset, 'a text that does not end');
   }

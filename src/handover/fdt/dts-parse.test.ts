@@ -152,6 +152,7 @@ test('what dtc refuses is refused', () => {
     ['/dts-v1/; / {}; /delete-node/ &{/};', /the root stays/],
     ["/dts-v1/; / { a = <'ab'>; };", /another number of bytes than one/],
     ['/dts-v1/; / { a = "b; };', /a text that does not end/],
+    ['/dts-v1/; / { a = "b\\\n"; };', /a text that does not end/],
     ['/dts-v1/; / { a = "\\x"; };', /without a hexadecimal digit/],
     ['/dts-v1/; /* / {};', /a comment that does not end/],
     ['/dts-v1/; / { a = [0]; };', /bytes of two digits/],
@@ -176,6 +177,7 @@ test('depth, long rows and what would grow far beyond its text have an end', () 
   }
   assert.equal(value(`a = <(${'1 + '.repeat(many)}1)>;`).readUInt32BE(), many + 1);
   assert.equal(value(`a = /bits/ 64 <${'1 '.repeat(many)}>;`).length, 8 * many);
+  assert.match(refusal(`/dts-v1/; / { ${'#a; '.repeat(many)} };`).message, /a second property #a/);
   assert.equal(value(`${'l: '.repeat(many)} a = "b";`).length, 2);
 });
 
