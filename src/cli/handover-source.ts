@@ -97,5 +97,13 @@ function opened(
 ): OpenedHandovers {
   const { memory, kernel } = machine ?? {};
   const takesHandovers = kernel === undefined || hasHandover(kernel);
-  return { ...found, memory, kernel, release: kernel?.release, takesHandovers, damage };
+  const imageSize = kernel && imageSizeOf(kernel);
+  return { ...found, memory, kernel, release: kernel?.release, takesHandovers, imageSize, damage };
+}
+
+/** What kexec needs room for, at least: from `_text` to `_end`. */
+function imageSizeOf({ symbols }: Kernel): number | undefined {
+  const start = symbols.address('_text');
+  const end = symbols.address('_end');
+  return start === undefined || end === undefined || end < start ? undefined : Number(end - start);
 }

@@ -61,6 +61,17 @@ test('the example with faults builds, with warnings, and check finds them', asyn
   assert.match(stdout, /lost {5}kexec-metadata: is not in the map/);
 });
 
+test('check looks at the command line of the kernel that is to take it', async () => {
+  await exhume('kho', 'build', description(EXAMPLES[0]), '-o', at('dump'));
+  const check = (line: string) => exhume('kho', 'check', at('dump'), '--command-line', line);
+  assert.equal((await check('kho=on liveupdate=on reserve_mem=4M:2M:trace')).status, 0);
+  const { status, stdout } = await check('kho=on liveupdate=on reserve_mem=8M:2M:trace');
+  assert.equal(status, 1);
+  assert.match(stdout, /lost {5}reserve_mem trace: reserve_mem= asks for 8 MiB, it has 4 MiB/);
+  const show = await exhume('kho', 'show', at('dump'), '--command-line', '');
+  assert.match(show.stderr, /EXH_USAGE: show has no target/);
+});
+
 test('a directory is as debugfs has it, a tree the same bytes', async () => {
   const path = description(EXAMPLES[0]);
   const { status } = await exhume('kho', 'build', path, '--tree', at('tree'), '--directory', at('out'));

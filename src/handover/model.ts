@@ -49,6 +49,8 @@ export interface HandoverUser {
   readonly name: string;
   /** Where its own description stands; undefined: in the tree itself. */
   readonly blob: MemoryArea | undefined;
+  /** The description itself; absent: it is not there, or in the tree. */
+  readonly bytes?: Uint8Array;
   /** What the description is: `device tree memblock-v1`, `struct luo_ser luo-v5`, `not known`. */
   readonly format: string;
   readonly content: DecodedNode | undefined;
@@ -62,6 +64,8 @@ export interface HandoverFile {
   readonly name: string;
   readonly size: number;
   readonly folios: readonly { readonly address: number; readonly index: number; readonly flags: number }[];
+  /** Bits of its list of folios (`kho_vmalloc.flags`) that no kernel up to 7.2 knows. */
+  readonly unknownFlags?: number;
   /** What a kernel that takes this form refuses it for, if anything. */
   readonly refusal?: string;
 }

@@ -12,13 +12,15 @@ export interface KhoCheckInput {
   /** Undefined: only files are there. */
   readonly memory: PhysicalMemory | undefined;
   readonly target: Target | undefined;
+  /** Of the kernel that is to take them; undefined: not told. */
+  readonly commandLine?: string | undefined;
 }
 
 /** What the receiving kernel would refuse or lose. */
-export function buildKhoCheck({ handovers, memory, target }: KhoCheckInput): KhoCheckReport {
+export function buildKhoCheck({ handovers, memory, target, commandLine }: KhoCheckInput): KhoCheckReport {
   const checked = handovers.map((handover) => ({
     ...headReport(handover),
-    findings: checkHandover(handover, memory, target).map(({ areas, ...rest }) => ({
+    findings: checkHandover(handover, memory, target, commandLine).map(({ areas, ...rest }) => ({
       ...rest,
       areas: areas.map(areaReport),
     })),

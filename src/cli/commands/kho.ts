@@ -8,6 +8,7 @@ import { memoryOption, optionsOf } from './shared.js';
 type Action = 'show' | 'map' | 'check' | 'extract' | 'build';
 type KhoOptions = HandoverOptions & {
   readonly target?: string;
+  readonly commandLine?: string;
   readonly image?: string;
   readonly ftraceFrom?: string;
   readonly series?: 'v2' | 'v3';
@@ -55,6 +56,7 @@ export function defineKho(program: Command, session: Session): void {
       ),
     )
     .addOption(new Option('--target <path>', 'check: a dump or tree of the kernel that is to take it'))
+    .addOption(new Option('--command-line <text>', 'check: the command line of the kernel that is to take it'))
     .addOption(new Option('--ftrace-from <dump>', "build: a handover of 2023/24 with the trace of a dump's kernel"))
     .addOption(new Option('--series <version>', 'build: which version of it').choices(['v2', 'v3']))
     .addOption(new Option('--buffer <name>', 'build: the buffer of this instance, not that of the top level'))
@@ -100,7 +102,7 @@ async function answer(
   refuseImage(action, options);
   const { openHandovers } = await import('../handover-source.js');
   const source = await openHandovers(session, path, options);
-  if (action === 'check') return check(session, source, options.target);
+  if (action === 'check') return check(session, source, options);
   const { buildKho } = await import('../../report/kho.js');
   const { khoMapText, khoShowText } = await import('../../report/text/kho.js');
   const model = buildKho(source);
@@ -126,14 +128,18 @@ async function sourceText({ handovers }: OpenedHandovers): Promise<Answer['lines
   return () => text.split('\n').slice(0, -1);
 }
 
-async function check(session: Session, source: OpenedHandovers, path: string | undefined): Promise<Answer> {
+async function check(
+  session: Session,
+  source: OpenedHandovers,
+  { target: path, commandLine }: KhoOptions,
+): Promise<Answer> {
   const { buildKhoCheck } = await import('../../report/kho-check.js');
   const { khoCheckText } = await import('../../report/text/kho-check.js');
   const { openHandovers } = await import('../handover-source.js');
   const { targetOfTrace } = await import('../trace-handover.js');
   const opened = path === undefined ? undefined : await openHandovers(session, path, {});
   const target = opened && { ...opened, ftrace: targetOfTrace(source.handovers, opened.kernel) };
-  const model = buildKhoCheck({ ...source, target });
+  const model = buildKhoCheck({ ...source, target, commandLine: commandLine ?? opened?.kernel?.commandLine });
   return { model, lines: () => khoCheckText(model), failed: !model.passed };
 }
 
@@ -195,9 +201,11 @@ async function extract(
   return { model, lines: () => khoExtractText(model) };
 }
 
-function refuseTarget(action: Action, { target }: KhoOptions): void {
-  if (target === undefined) return;
-  throw new ExhumeError('EXH_USAGE', `${action} has no target`, { hint: '--target belongs to check' });
+function refuseTarget(action: Action, { target, commandLine }: KhoOptions): void {
+  if (target === undefined && commandLine === undefined) return;
+  throw new ExhumeError('EXH_USAGE', `${action} has no target`, {
+    hint: '--target and --command-line belong to check',
+  });
 }
 
 function refuseImage(action: Action, { image, json }: KhoOptions): void {

@@ -1,5 +1,6 @@
 import { viewOf } from '../../bytes/struct-table.js';
 import { PAGE } from '../source-reader.js';
+import { LUO_FILE_PAGES, LUO_SESSION_PAGES } from '../upstream/luo.js';
 import {
   KHO_BLOCK,
   LUO,
@@ -17,9 +18,7 @@ import { type PlannedNode, textValue, u64Value } from './tree.js';
 
 const MEMFD = 'memfd-v2';
 const MEMFD_OLD = 'memfd-v1';
-/** Pages of lists in luo-v1 (`LUO_SESSION_PGCNT`, `LUO_FILE_PGCNT`), and of shared objects (`LUO_FLB_PGCNT`). */
-const SESSION_PAGES = 16;
-const FILE_PAGES = 4;
+/** Of shared objects (`LUO_FLB_PGCNT`). */
 const SHARED_PAGES = 1;
 
 type Entry = () => Uint8Array;
@@ -90,7 +89,7 @@ function placeLists(context: BuildContext, description: LuoDescription, path: st
     path: `${path}.sessions`,
     address: addressOf(description.sessionsAddress, `${path}.sessionsAddress`),
     preserve: true,
-    pages: SESSION_PAGES,
+    pages: LUO_SESSION_PAGES,
     counted: true,
   };
   return {
@@ -112,7 +111,7 @@ function placeSession(
     path: `${path}.files`,
     address: addressOf(session.address, `${path}.address`),
     preserve,
-    pages: FILE_PAGES,
+    pages: LUO_FILE_PAGES,
     counted: false,
   };
   const at = entries.length === 0 ? () => 0 : placeList(context, place, LUO_FILE.size, entries);

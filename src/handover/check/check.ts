@@ -5,6 +5,8 @@ import { checkFtrace } from '../ftrace/check.js';
 import type { Handover } from '../model.js';
 import { PAGE, u64Of } from '../source-reader.js';
 import { MAP_PART } from '../upstream/preserved-map.js';
+import { checkCommandLine } from './command-line.js';
+import { checkDescriptions } from './descriptions.js';
 import { type Finding, finding } from './finding.js';
 import { checkMemory } from './memory.js';
 import { check2023 } from './series-2023.js';
@@ -15,14 +17,16 @@ import { checkTarget, type Target } from './target.js';
  * `mm/memblock.c` and `mm/memfd_luo.c` go about it.
  * @param memory where the handover was found; undefined: only its files are there
  * @param target the receiving kernel; undefined: one like that which wrote it
+ * @param commandLine of the receiving kernel; undefined: not told
  */
 export function checkHandover(
   handover: Handover,
   memory: PhysicalMemory | undefined,
   target: Target | undefined,
+  commandLine?: string,
 ): Finding[] {
   const found: Finding[] = [];
-  for (const one of allFindings(handover, memory, target)) if (one !== undefined) found.push(one);
+  for (const one of allFindings(handover, memory, target, commandLine)) if (one !== undefined) found.push(one);
   return found;
 }
 
@@ -30,13 +34,16 @@ function* allFindings(
   handover: Handover,
   memory: PhysicalMemory | undefined,
   target: Target | undefined,
+  commandLine: string | undefined,
 ): Generator<Finding | undefined> {
   yield* checkTree(handover);
   if (handover.series === '2023') yield* check2023(handover);
   else yield* checkNodes(handover);
+  if (handover.series !== '2023') yield* checkDescriptions(handover);
   yield* checkMemory(handover, memory);
   yield* checkFtrace(handover, target?.ftrace);
   if (target !== undefined) yield* checkTarget(handover, target);
+  if (commandLine !== undefined) yield* checkCommandLine(handover, commandLine);
 }
 
 /** The tree as a whole: libfdt's `fdt_check_header`, and what `kho_populate` asks of the root. */

@@ -3,6 +3,7 @@ import { AreaSet } from '../area-set.js';
 import type { Handover, MemoryArea } from '../model.js';
 import { blockAt } from '../preserved.js';
 import { PAGE } from '../source-reader.js';
+import { sizeText } from '../words.js';
 import { type Finding, finding, findingAbout } from './finding.js';
 
 const PRESERVED = 'preserved memory';
@@ -10,6 +11,8 @@ const MAP = 'the map of preserved memory';
 /** Pages whose presence is looked at: 256 GiB. */
 const MOST_PAGES = 1 << 26;
 const PAGES_AT_ONCE = 1 << 16;
+/** `SCRATCH_ALIGNMENT_BYTES` of x86-64. */
+const SCRATCH_ALIGNMENT = 1 << 22;
 
 /** Where preserved memory lies: against scratch memory, against what users name, and whether it is there at all. */
 export function* checkMemory(handover: Handover, memory: PhysicalMemory | undefined): Generator<Finding | undefined> {
@@ -20,6 +23,7 @@ export function* checkMemory(handover: Handover, memory: PhysicalMemory | undefi
   }
   const kept = new AreaSet(preserved.blocks);
   const free = new AreaSet(scratch);
+  yield* checkScratch(handover);
   yield findingAbout(
     {
       severity: 'lost',
@@ -52,6 +56,16 @@ export function* checkMemory(handover: Handover, memory: PhysicalMemory | undefi
     yield* checkNamed(handover, kept);
   }
   if (memory !== undefined) yield* checkPresence(kept, memory);
+}
+
+/** `kho_reserve_scratch` makes areas of whole largest pages, which a kernel that initialises its pages late relies on. */
+function* checkScratch({ scratch, series }: Handover): Generator<Finding | undefined> {
+  if (series === '2023') return;
+  const message = `is no multiple of ${sizeText(SCRATCH_ALIGNMENT)}, as kernels make it`;
+  yield findingAbout(
+    { severity: 'note', check: 'scratch', about: 'scratch memory', message },
+    scratch.filter(({ address, size }) => size >= SCRATCH_ALIGNMENT && address % SCRATCH_ALIGNMENT !== 0),
+  );
 }
 
 /** What blocks have in common with those before them; blocks ascend by address. */
@@ -116,6 +130,23 @@ function* checkNamed(handover: Handover, kept: AreaSet): Generator<Finding | und
       areas.filter(({ address }) => address % PAGE !== 0),
     );
   }
+  const amid = (areas: readonly MemoryArea[]): Generator<MemoryArea> =>
+    flat(areas, (area) =>
+      blockAt(blocks, area.address) !== undefined || [...kept.gaps(area)].length > 0 ? [] : [area],
+    );
+  // Folios are told by their files; reserve_mem is never given back.
+  const lists = handover.users.filter(({ name }) => name === 'LUO').flatMap(({ areas }) => areas);
+  for (const area of lists.filter(({ what, address }) => !what.endsWith(': folio') && address % PAGE === 0)) {
+    yield findingAbout(
+      {
+        severity: 'refused',
+        check: 'alignment',
+        about: area.what,
+        message: 'is not the beginning of a preserved block: the next kernel does not give it back',
+      },
+      amid([{ address: area.address, size: area.size }]),
+    );
+  }
   const given = new Set<number>();
   for (const { name, folios } of handover.files) {
     yield findingAbout(
@@ -135,10 +166,7 @@ function* checkNamed(handover: Handover, kept: AreaSet): Generator<Finding | und
         about: name,
         message: 'folios that are not the beginning of a preserved block: the next kernel refuses the file',
       },
-      flat(folios, ({ address }) => {
-        const area = { address, size: PAGE };
-        return blockAt(blocks, address) !== undefined || [...kept.gaps(area)].length > 0 ? [] : [area];
-      }),
+      amid(folios.map(({ address }) => ({ address, size: PAGE }))),
     );
   }
 }

@@ -1,5 +1,6 @@
 import type { FtraceTarget } from '../ftrace/check.js';
 import type { Handover, HandoverUser } from '../model.js';
+import { sizeText } from '../words.js';
 import { type Finding, finding } from './finding.js';
 
 /** The kernel that is to take a handover, as far as its dump or its own tree tells. */
@@ -10,6 +11,8 @@ export interface Target {
   readonly takesHandovers: boolean;
   /** Its own: a kernel takes the version that it writes. */
   readonly handovers: readonly Handover[];
+  /** Of its image in memory (`_text` to `_end`), in bytes; undefined: not told. */
+  readonly imageSize?: number | undefined;
   /** What decides whether it can take over a trace; absent: not told. */
   readonly ftrace?: FtraceTarget | undefined;
 }
@@ -19,6 +22,16 @@ export function* checkTarget(handover: Handover, target: Target): Generator<Find
   if (!target.takesHandovers) {
     yield finding('refused', 'target', 'the tree', 'the target is a kernel without kexec handover');
     return;
+  }
+  const room = Math.max(0, ...handover.scratch.map(({ size }) => size));
+  if (room > 0 && target.imageSize !== undefined && room < target.imageSize) {
+    const needed = sizeText(target.imageSize);
+    yield finding(
+      'refused',
+      'scratch',
+      'scratch memory',
+      `no area has room for the target's image, ${needed}: kexec fails`,
+    );
   }
   const own = ownHandover(target.handovers);
   if (own === undefined) {

@@ -6,6 +6,8 @@ import { KHO_BLOCK, KHO_VMALLOC } from './structures.js';
 
 /** `KHO_MAX_BLOCKS` of kernel/liveupdate/kho_block.c: of more the next kernel takes none. */
 const MOST_BLOCKS = 10_000;
+/** `KHO_VMALLOC_ALLOC`, `KHO_VMALLOC_HUGE_VMAP` */
+const KNOWN_FLAGS = 3;
 /** Pages of a vmalloc area: 64 GiB of them. */
 const MOST_PAGES = 1 << 24;
 /** Physical addresses in a chunk (`KHO_VMALLOC_SIZE`), behind the address of the next. */
@@ -49,11 +51,13 @@ export interface VmallocArea {
   readonly pieces: readonly MemoryArea[];
   /** Pages of the description itself. */
   readonly own: readonly MemoryArea[];
+  /** Bits of the flags that no kernel up to 7.2 knows. */
+  readonly unknownFlags: number;
 }
 
 /** Follows a `struct kho_vmalloc`. Throws EXH_BAD_STRUCTURE when it has no end, or says another number of pages. */
 export function readVmalloc(reader: HandoverReader, descriptor: DataView): VmallocArea {
-  const { first, total_pages: total, order } = KHO_VMALLOC.read(descriptor, 0, true);
+  const { first, total_pages: total, order, flags } = KHO_VMALLOC.read(descriptor, 0, true);
   if (order > 30 || total > MOST_PAGES) throw endless('vmalloc area', first);
   const pieces: MemoryArea[] = [];
   const own: MemoryArea[] = [];
@@ -77,7 +81,7 @@ export function readVmalloc(reader: HandoverReader, descriptor: DataView): Vmall
       found: pieces.length * 2 ** order,
     });
   }
-  return { pieces, own };
+  return { pieces, own, unknownFlags: flags & ~KNOWN_FLAGS };
 }
 
 function endless(what: string, address: bigint): ExhumeError {

@@ -1,12 +1,16 @@
 import { type Damage, damageOf, ExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
-import type { DecodedNode, HandoverFile, NamedArea } from '../model.js';
-import { type HandoverReader, PAGE } from '../source-reader.js';
+import { type FdtNode, fdtChild, fdtStrings, fdtValue } from '../fdt/fdt.js';
+import type { DecodedNode, HandoverFile, MemoryArea, NamedArea } from '../model.js';
+import { type HandoverReader, PAGE, physical, u64Of } from '../source-reader.js';
 import { hexText, node } from '../words.js';
 import { blockEntries } from './lists.js';
 import { MEMFD_COMPATIBLE, readMemfd } from './memfd.js';
-import { LUO, LUO_FILE, LUO_FLB, LUO_FLB_HEADER, LUO_SESSION } from './structures.js';
+import { LUO, LUO_FILE, LUO_FLB, LUO_FLB_HEADER, LUO_SESSION, LUO_SESSION_HEADER } from './structures.js';
 
+/** Of luo-v1, in pages (`LUO_SESSION_PGCNT`, `LUO_FILE_PGCNT`). */
+export const LUO_SESSION_PAGES = 16;
+export const LUO_FILE_PAGES = 4;
 /** Pages of shared objects: kernels up to 7.2 have one. */
 const MOST_SHARED_PAGES = 256n;
 
@@ -19,9 +23,55 @@ export interface Luo {
   readonly damage: readonly Damage[];
 }
 
-/** `struct luo_ser` of luo-v5 (include/linux/kho/abi/luo.h); its lists where there is memory. */
-export function readLuo(blob: Uint8Array, reader: HandoverReader | undefined): Luo {
+type Entries = Iterable<{ readonly view: DataView; readonly block: MemoryArea }>;
+
+/** Where lists lie, and in which form; 0: there is none. */
+interface LuoHead {
+  readonly format: string;
+  readonly count: bigint;
+  readonly sessions: bigint;
+  readonly flbs: bigint;
+  sessionsOf(reader: HandoverReader): Entries;
+  filesOf(reader: HandoverReader, first: bigint, count: bigint): Entries;
+}
+
+/** `struct luo_ser` of luo-v5 (include/linux/kho/abi/luo.h): lists of blocks, where there is memory. */
+export function readLuoStruct(blob: Uint8Array, reader: HandoverReader | undefined): Luo {
   const { compatible, liveupdate_num: count, sessions_pa: sessions, flbs_pa: flbs } = LUO.read(viewOf(blob), 0, true);
+  const head: LuoHead = {
+    format: `struct luo_ser ${compatible}`,
+    count,
+    sessions,
+    flbs,
+    sessionsOf: (memory) => blockEntries(memory, sessions, LUO_SESSION.size),
+    filesOf: (memory, first) => blockEntries(memory, first, LUO_FILE.size),
+  };
+  return readLuo(head, reader);
+}
+
+/** The tree `luo-v1` of 6.19 to 7.1: arrays in pages that lie together. */
+export function readLuoTree(root: FdtNode, reader: HandoverReader | undefined): Luo {
+  const headerOf = (name: string): bigint => {
+    const child = fdtChild(root, name);
+    return (child && u64Of(fdtValue(child, `${name}-header`))) ?? 0n;
+  };
+  const sessions = headerOf('luo-session');
+  const head: LuoHead = {
+    format: `device tree ${fdtStrings(fdtValue(root, 'compatible'))[0] ?? 'without compatible'}`,
+    count: u64Of(fdtValue(root, 'liveupdate-number')) ?? 0n,
+    sessions,
+    flbs: headerOf('luo-flb'),
+    sessionsOf: (memory) => {
+      const { count } = LUO_SESSION_HEADER.read(memory.view(sessions, LUO_SESSION_HEADER.size), 0, true);
+      return arrayEntries(memory, sessions, LUO_SESSION_HEADER.size, count, LUO_SESSION.size, LUO_SESSION_PAGES);
+    },
+    filesOf: (memory, first, count) => arrayEntries(memory, first, 0, count, LUO_FILE.size, LUO_FILE_PAGES),
+  };
+  return readLuo(head, reader);
+}
+
+function readLuo(head: LuoHead, reader: HandoverReader | undefined): Luo {
+  const { count, sessions, flbs } = head;
   const damage: Damage[] = [];
   const files: HandoverFile[] = [];
   const areas: NamedArea[] = [];
@@ -36,14 +86,14 @@ export function readLuo(blob: Uint8Array, reader: HandoverReader | undefined): L
   if (reader !== undefined && sessions !== 0n) {
     attempt('LUO sessions', () => {
       const names = new Set<string>();
-      for (const { view, block } of blockEntries(reader, sessions, LUO_SESSION.size)) {
+      for (const { view, block } of head.sessionsOf(reader)) {
         const session = LUO_SESSION.read(view, 0, true);
         areas.push({ ...block, what: 'LUO: sessions' });
         const inside: DecodedNode[] = [];
         attempt(`LUO session ${session.name}`, () => {
           if (names.has(session.name)) throw broken(`two sessions are ${session.name}`);
           names.add(session.name);
-          readFiles(session.name, session.files, inside);
+          readFiles(session.name, session.files, session.count, inside);
           if (BigInt(inside.length) !== session.count) {
             throw broken(`a session of ${session.count} files has ${inside.length}`, session.count, inside.length);
           }
@@ -54,7 +104,7 @@ export function readLuo(blob: Uint8Array, reader: HandoverReader | undefined): L
   }
   if (reader !== undefined && flbs !== 0n) attempt('LUO shared objects', () => readShared(reader));
   return {
-    format: `struct luo_ser ${compatible}`,
+    format: head.format,
     content: node(
       'LUO',
       [
@@ -69,16 +119,16 @@ export function readLuo(blob: Uint8Array, reader: HandoverReader | undefined): L
     damage,
   };
 
-  function readFiles(session: string, first: bigint, inside: DecodedNode[]): void {
-    if (reader === undefined) return;
-    for (const { view, block } of blockEntries(reader, first, LUO_FILE.size)) {
+  function readFiles(session: string, first: bigint, told: bigint, inside: DecodedNode[]): void {
+    if (reader === undefined || first === 0n) return;
+    for (const { view, block } of head.filesOf(reader, first, told)) {
       const file = LUO_FILE.read(view, 0, true);
       const name = `${session}/${file.token}`;
       areas.push({ ...block, what: `LUO: files of ${session}` });
       const known: DecodedNode[] = [];
-      if (MEMFD_COMPATIBLE.test(file.compatible)) {
+      if (MEMFD_COMPATIBLE.test(file.compatible) && file.data !== 0n) {
         attempt(`file ${name}`, () => {
-          const memfd = readMemfd(reader, file.data, name);
+          const memfd = readMemfd(reader, file.data, name, file.compatible);
           known.push(memfd.content);
           files.push(memfd.file);
           areas.push(...memfd.areas);
@@ -118,6 +168,23 @@ export function readLuo(blob: Uint8Array, reader: HandoverReader | undefined): L
   }
 }
 
+/** Entries behind each other, with the memory that all have together. Throws EXH_BAD_STRUCTURE for more than fit. */
+function* arrayEntries(
+  reader: HandoverReader,
+  first: bigint,
+  header: number,
+  count: bigint,
+  size: number,
+  pages: number,
+): Entries {
+  const fit = Math.floor((pages * PAGE - header) / size);
+  if (count > BigInt(fit)) throw broken(`a list of ${count} entries in ${pages} pages`, fit, count);
+  const block = { address: physical(first), size: pages * PAGE };
+  for (let index = 0; index < Number(count); index++) {
+    yield { view: reader.view(first + BigInt(header + index * size), size), block };
+  }
+}
+
 function broken(what: string, expected?: number | bigint, found?: number | bigint): ExhumeError {
   return new ExhumeError(
     'EXH_BAD_STRUCTURE',
@@ -127,5 +194,5 @@ function broken(what: string, expected?: number | bigint, found?: number | bigin
 }
 
 function unique(areas: readonly NamedArea[]): NamedArea[] {
-  return [...new Map(areas.map((area) => [`${area.address} ${area.size}`, area])).values()];
+  return [...new Map(areas.map((area) => [`${area.address} ${area.size} ${area.what}`, area])).values()];
 }

@@ -4,9 +4,9 @@ import type { DecodedNode, HandoverFile, NamedArea } from '../model.js';
 import { type HandoverReader, PAGE } from '../source-reader.js';
 import { hexText, node, sizeText } from '../words.js';
 import { readVmalloc } from './lists.js';
-import { MEMFD, MEMFD_FOLIO } from './structures.js';
+import { MEMFD, MEMFD_FOLIO, MEMFD_V1 } from './structures.js';
 
-export const MEMFD_COMPATIBLE = /^memfd-v2$/;
+export const MEMFD_COMPATIBLE = /^memfd-v[12]$/;
 
 /** Of include/uapi/linux/fcntl.h, from the lowest bit. */
 const SEALS = ['F_SEAL_SEAL', 'F_SEAL_SHRINK', 'F_SEAL_GROW', 'F_SEAL_WRITE', 'F_SEAL_FUTURE_WRITE', 'F_SEAL_EXEC'];
@@ -25,9 +25,19 @@ export interface Memfd {
 }
 
 /** Reads a `struct memfd_luo_ser`, and the list of its folios. Throws where memory is missing or the list is broken. */
-export function readMemfd(reader: HandoverReader, address: bigint, name: string): Memfd {
-  const { pos, size, seals, flags, nr_folios: count, folios } = MEMFD.read(reader.view(address, MEMFD.size), 0, true);
-  const list = readVmalloc(reader, viewOf(folios));
+export function readMemfd(reader: HandoverReader, address: bigint, name: string, compatible: string): Memfd {
+  const view = reader.view(address, MEMFD.size);
+  const old = { seals: 0, flags: 0, ...MEMFD_V1.read(view, 0, true) };
+  const {
+    pos,
+    size,
+    seals,
+    flags,
+    nr_folios: count,
+    folios,
+  } = compatible === 'memfd-v1' ? old : MEMFD.read(view, 0, true);
+  // Of an empty file there is no list (memfd_luo_retrieve).
+  const list = count === 0n ? { pieces: [], own: [], unknownFlags: 0 } : readVmalloc(reader, viewOf(folios));
   const found: { address: number; index: number; flags: number }[] = [];
   for (let index = 0; index < Number(count); index++) {
     const at = index * MEMFD_FOLIO.size;
@@ -59,7 +69,13 @@ export function readMemfd(reader: HandoverReader, address: bigint, name: string)
       ['flags', hexText(flags)],
       ['nr_folios', count],
     ]),
-    file: { name, size: Number(size), folios: found, ...(unknown !== 0 && { refusal: 'seals that it does not know' }) },
+    file: {
+      name,
+      size: Number(size),
+      folios: found,
+      ...(list.unknownFlags !== 0 && { unknownFlags: list.unknownFlags }),
+      ...(unknown !== 0 && { refusal: 'seals that it does not know' }),
+    },
     areas: [
       { address: Number(address), size: PAGE, what: `${name}: struct memfd_luo_ser` },
       ...[...list.own, ...list.pieces].map((area) => ({ ...area, what: `${name}: list of folios` })),

@@ -85,10 +85,10 @@ export function readUpstream(tree: Fdt, source: HandoverSource, facts: UpstreamF
       );
       return { name: child.name, blob, format: 'not there', content, areas: [], damage: own };
     }
-    const { files: found, ...content } = readUser(child.name, bytes, reader);
+    const { files: found, ...content } = readUser(child.name, bytes, reader, facts.direction);
     files.push(...found);
     damage.push(...content.damage);
-    return { name: child.name, blob, ...content };
+    return { name: child.name, blob, bytes, ...content };
   });
   return {
     compatible,

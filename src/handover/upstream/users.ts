@@ -1,11 +1,12 @@
 import { type Damage, damageOf } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import { plainValue } from '../fdt/dts.js';
-import { type FdtNode, fdtStrings, fdtValue, isFdt, readFdt } from '../fdt/fdt.js';
-import type { DecodedNode, HandoverFile, HandoverUser, NamedArea } from '../model.js';
+import { type FdtNode, fdtChild, fdtStrings, fdtValue, isFdt, readFdt } from '../fdt/fdt.js';
+import type { DecodedNode, Handover, HandoverFile, HandoverUser, NamedArea } from '../model.js';
 import { type HandoverReader, u64Of } from '../source-reader.js';
 import { areaText, hexText, node, sizeText } from '../words.js';
-import { readLuo } from './luo.js';
+import { readKhoTest } from './kho-test.js';
+import { readLuoStruct, readLuoTree } from './luo.js';
 import { KEXEC_METADATA, LUO } from './structures.js';
 
 /** What a user's description says. */
@@ -14,11 +15,16 @@ export interface UserContent extends Pick<HandoverUser, 'format' | 'content' | '
 }
 
 /** Takes a user's description apart, by what it is; what is not known is told by its size. Never throws. */
-export function readUser(name: string, blob: Uint8Array, reader: HandoverReader | undefined): UserContent {
+export function readUser(
+  name: string,
+  blob: Uint8Array,
+  reader: HandoverReader | undefined,
+  direction?: Handover['direction'],
+): UserContent {
   try {
-    if (isFdt(blob)) return readTree(name, blob);
+    if (isFdt(blob)) return readTree(name, blob, reader, direction);
     if (name === 'LUO' && blob.length >= LUO.size) {
-      return readLuo(blob, reader);
+      return readLuoStruct(blob, reader);
     }
     if (name === 'kexec-metadata' && blob.length >= KEXEC_METADATA.size) return readMetadata(blob);
   } catch (error) {
@@ -38,13 +44,28 @@ function readMetadata(blob: Uint8Array): UserContent {
   return { ...UNKNOWN, format: `struct kho_kexec_metadata ${version}`, content };
 }
 
-function readTree(name: string, blob: Uint8Array): UserContent {
+function readTree(
+  name: string,
+  blob: Uint8Array,
+  reader: HandoverReader | undefined,
+  direction: Handover['direction'],
+): UserContent {
   const { root, damage } = readFdt(blob);
   const areas: NamedArea[] = [];
   const content = treeNode(root, name, areas);
   const [compatible = 'without compatible'] = fdtStrings(fdtValue(root, 'compatible'));
   const told: Damage[] = damage.map((one) => ({ ...one, part: `handover: ${name}` }));
-  return { format: `device tree ${compatible}`, content, areas, files: [], damage: told };
+  if (name === 'LUO' && fdtChild(root, 'luo-session') !== undefined) {
+    const luo = readLuoTree(root, reader);
+    return { ...luo, damage: [...told, ...luo.damage] };
+  }
+  const format = `device tree ${compatible}`;
+  // The test of the next kernel gives its memory back as soon as it has found it.
+  if (compatible === 'kho-test-v1' && reader !== undefined && direction !== 'incoming') {
+    const test = readKhoTest(root, reader);
+    return { format, content, areas: test.areas, files: [], damage: [...told, ...test.damage] };
+  }
+  return { format, content, areas, files: [], damage: told };
 }
 
 /** A node with its values in words: in a handover they are in the machine's own byte order. */
