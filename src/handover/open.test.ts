@@ -7,6 +7,7 @@ import { viewOf } from '../bytes/struct-table.js';
 import { SparseMemory } from '../dump/testing/sparse-memory.js';
 import { Random } from '../testing/random.js';
 import { findHandovers, readHandover } from './open.js';
+import { joinTold } from './sources/join.js';
 import { luoWithMemfd, put, radixTree, tree, u64 } from './testing/build.js';
 import { MAP_PART } from './upstream/preserved-map.js';
 
@@ -47,6 +48,34 @@ test('the radix tree names blocks of all orders, at any address', () => {
     [...blocks].sort(([a], [b]) => a - b),
   );
   assert.equal(handover?.address, 0x50000);
+});
+
+test('copies of a tree are told with it, and are no handovers of their own', () => {
+  const memory = new SparseMemory();
+  const blob = tree('kho-v4', { 'preserved-memory-map': u64(0x100000) });
+  for (const address of [0x50000, 0x70000, 0x90000]) put(memory, address, blob);
+  put(memory, 0xa0000, tree('kho-v4', { 'preserved-memory-map': u64(0x200000) }));
+  const found = findHandovers(memory, undefined);
+  assert.deepEqual(
+    found.map(({ address }) => address),
+    [0x50000, 0xa0000],
+  );
+  assert.deepEqual(found[0]?.evidence.slice(1, 2), ['copies of it are at 0x70000, 0x90000']);
+});
+
+test('a tree whose pages lie apart is taken as its kernel has it, not as memory goes on behind its first page', () => {
+  const memory = new SparseMemory();
+  const blob = fixture('series-2023-dt.dtb');
+  put(memory, 0x50000, blob.subarray(0, PAGE));
+  memory.at(0x51).fill(0xff);
+  const told = { place: 'kho.dt', direction: 'outgoing', address: 0x50000, tree: blob, apart: true } as const;
+  const { handovers } = joinTold([told], memory, false);
+  assert.deepEqual(
+    handovers.map(({ tree, address }) => [tree.length, address]),
+    [[blob.length, 0x50000]],
+  );
+  const { damage, users } = readHandover(handovers[0]?.tree ?? blob, { memory, blobs: new Map() });
+  assert.deepEqual([damage, users[0]?.areas.length], [[], 204]);
 });
 
 test('a radix tree that leads back to itself ends in damage', () => {

@@ -5,13 +5,18 @@ import type { Kernel } from '../kernel/kernel.js';
 import { fdtStrings, fdtValue, readFdt } from './fdt/fdt.js';
 import type { Handover, HandoverSource } from './model.js';
 import { is2023, read2023, SERIES_2023_NAMES } from './series-2023/read.js';
-import { type Joined, joinTold } from './sources/join.js';
+import { PAGE } from './source-reader.js';
+import { begin, type Joined, joinTold } from './sources/join.js';
 import { toldByKernel } from './sources/kernel-variables.js';
 import { treeAt, treesIn } from './sources/memory-trees.js';
 import { toldByNotes } from './sources/note.js';
 import type { ToldByFiles } from './sources/system-files.js';
 import type { SilentPlace } from './sources/told.js';
 import { isUpstream, readUpstream, UPSTREAM_NAMES, type UpstreamFacts } from './upstream/read.js';
+import { hexText } from './words.js';
+
+/** Of a tree, named one by one. */
+const MOST_COPIES = 8;
 
 /** Reads a handover out of its tree. Throws EXH_NOT_A_DUMP and the like when it is none, EXH_UNSUPPORTED_FORMAT for trees of something else. */
 export function readHandover(
@@ -45,8 +50,8 @@ export function findHandovers(
   // All that stands there is its own, and may be much.
   if (built.length > 0) return built;
   const told = kernel === undefined ? [] : toldByKernel(memory, kernel);
-  const found = joinTold(told, memory, false).handovers.flatMap((one) => readable(one, memory));
-  return [...found, ...searched(memory, new Set(told.map(({ address }) => address)))];
+  const { handovers } = joinTold(told, memory, false);
+  return withSearched(handovers, memory).flatMap((one) => readable(one, memory));
 }
 
 /** Handovers of files, and which places tell of none. */
@@ -85,7 +90,8 @@ export function liveHandovers(
   const byKernel = memory === undefined || kernel === undefined ? [] : toldByKernel(memory, kernel);
   const joined = joinTold([...told, ...byKernel], memory, false);
   const found = joined.handovers.flatMap((one) => readable(one, memory));
-  const handovers = found.length > 0 || memory === undefined ? found : searched(memory, new Set());
+  const handovers =
+    found.length > 0 || memory === undefined ? found : withSearched([], memory).flatMap((one) => readable(one, memory));
   return { handovers, silent: [...silent, ...joined.silent] };
 }
 
@@ -103,22 +109,34 @@ function readable(joined: Joined, memory: PhysicalMemory | undefined): Handover[
   }
 }
 
-/** Those that nothing names. */
-function searched(memory: PhysicalMemory, known: ReadonlySet<number | undefined>): Handover[] {
-  const found: Handover[] = [];
+/**
+ * Adds those that nothing names. Copies of a tree that is known are no handovers of their own: a kernel that has loaded the next
+ * one has some, and where the tree's pages lie apart, the first of them looks like one.
+ */
+function withSearched(told: readonly Joined[], memory: PhysicalMemory): Joined[] {
+  const all = told.map((one) => ({ one, copies: [] as number[] }));
   for (const address of treesIn(memory)) {
-    const tree = known.has(address) ? undefined : treeAt(memory, address);
-    if (tree === undefined) continue;
+    const tree = treeAt(memory, address);
+    if (tree === undefined || all.some(({ one }) => one.address === address)) continue;
+    const original = all.find(({ one }) => one.tree.length >= tree.length && begin(one.tree, tree.subarray(0, PAGE)));
+    if (original !== undefined) {
+      original.copies.push(address);
+      continue;
+    }
     const evidence = ['found by searching all memory: the kernel does not name it'];
-    found.push(
-      ...readable({ direction: undefined, address, tree, blobs: new Map(), scratch: [], evidence, places: [] }, memory),
-    );
+    const one = { direction: undefined, address, tree, blobs: new Map(), scratch: [], evidence, places: [] };
+    all.push({ one, copies: [] });
   }
-  return found;
+  return all.map(({ one, copies }) => {
+    if (copies.length === 0) return one;
+    const places = copies.slice(0, MOST_COPIES).map(hexText).join(', ');
+    const more = copies.length > MOST_COPIES ? ` and ${copies.length - MOST_COPIES} more places` : '';
+    return { ...one, evidence: [...one.evidence, `copies of it are at ${places}${more}`] };
+  });
 }
 
 /** Was the kernel built with kexec handover? One without symbols is taken to be. */
 export function hasHandover({ symbols }: Kernel): boolean {
-  const known = symbols.address('linux_banner') !== undefined;
-  return !known || symbols.address('kho_in') !== undefined || symbols.address('kho_retrieve_subtree') !== undefined;
+  if (symbols.address('linux_banner') === undefined) return true;
+  return ['kho_in', 'kho_retrieve_subtree', 'kho_get_fdt'].some((name) => symbols.address(name) !== undefined);
 }

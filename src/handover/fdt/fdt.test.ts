@@ -59,6 +59,7 @@ test("the kernel's own trees are written again byte for byte, each in its layout
     ['in-fdt.dtb', 'packed'],
     ['memblock.dtb', 'sequential'],
     ['kho_test.dtb', 'sequential'],
+    ['series-2023-dt.dtb', 'sequential'],
   ] as const) {
     const bytes = readFileSync(`${FIXTURES}${name}`);
     assert.deepEqual(Buffer.from(writeFdt(readFdt(bytes), layout)), bytes, name);

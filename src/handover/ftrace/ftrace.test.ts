@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { crc32 } from 'node:zlib';
 import { Random } from '../../testing/random.js';
 import { type NewNode, writeFdt } from '../fdt/fdt-write.js';
@@ -45,6 +47,37 @@ test('a fingerprint is the CRC of the name and of the sizes from the last field 
   const expected = (crc32(bytes) ^ 0xffffffff) >>> 0;
   assert.equal(eventFingerprint({ name: 'sched_switch', sizes: [16, 4, 4, 8, 16, 4, 4] }), expected);
   assert.notEqual(eventFingerprint({ name: 'sched_switch', sizes: [4, 4, 16, 8, 4, 4, 16] }), expected);
+});
+
+/** Out of `/sys/kernel/kho/dt` of a 6.1 with version 3 of the series, and `format` files of the same boot. */
+const REAL = [
+  { id: 273, name: 'sched_switch', sizes: [16, 4, 4, 8, 16, 4, 4] },
+  { id: 456, name: 'kmalloc', sizes: [8, 8, 8, 8, 8, 4] },
+  { id: 111, name: 'irq_handler_entry', sizes: [4, 4] },
+  { id: 303, name: 'sys_enter', sizes: [8, 48] },
+];
+
+test('a real kernel of the series wrote these fingerprints, and these pages', () => {
+  const blob = Uint8Array.from(
+    readFileSync(fileURLToPath(new URL('../../../../src/handover/fixtures/series-2023-dt.dtb', import.meta.url))),
+  );
+  const { arrays, events = [], damage, version } = nodesOf(blob);
+  assert.deepEqual([damage, version, events.length], [[], 'v3', 943]);
+  const match = matchEvents(events, REAL);
+  assert.deepEqual(
+    [...match.known].map(([id, { name }]) => [id, name]).sort(),
+    REAL.map(({ id, name }) => [id, name]).sort(),
+  );
+  assert.deepEqual([match.moved, match.ambiguous], [0, []]);
+  assert.deepEqual(
+    events.slice(0, 3).map(({ fingerprint, id }) => [fingerprint, id]),
+    [1, 2, 3].map((id) => [id, id]),
+  );
+  assert.equal(arrays[0]?.flags, 0x19aa301n);
+  for (const { pages } of arrays[0]?.cpus ?? []) {
+    assert.equal(pages.length, 51);
+    assert.ok(pages.every(({ descriptor, page }) => descriptor?.size === 56 && page?.size === PAGE));
+  }
 });
 
 for (const version of ['v2', 'v3'] as const) {

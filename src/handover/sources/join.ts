@@ -71,7 +71,8 @@ class Group {
     readonly address = first.address,
   ) {
     this.places = [first];
-    this.inMemory = memory === undefined || address === undefined ? undefined : treeAt(memory, address);
+    const unread = memory === undefined || address === undefined || first.apart === true;
+    this.inMemory = unread ? undefined : treeAt(memory, address);
   }
 
   get direction(): Handover['direction'] {
@@ -110,7 +111,7 @@ class Group {
           ? `the file has ${inFile.length} bytes of the tree, memory all ${inMemory.length}: taken from memory`
           : 'the tree in the file is the one in memory',
       );
-    } else if (inFile !== undefined && address !== undefined) {
+    } else if (inFile !== undefined && address !== undefined && !this.places.some(({ apart }) => apart === true)) {
       evidence.push('whether it is the tree in the file was not compared: memory does not have it');
     }
     const told = this.places.some((place) => place.address !== undefined);
@@ -155,7 +156,7 @@ function addressOf(tree: Uint8Array, memory: PhysicalMemory | undefined): number
 }
 
 /** Do both begin alike, as far as both go? */
-function begin(one: Uint8Array, other: Uint8Array): boolean {
+export function begin(one: Uint8Array, other: Uint8Array): boolean {
   const length = Math.min(one.length, other.length);
   return length > 0 && one.subarray(0, length).every((byte, index) => byte === other[index]);
 }

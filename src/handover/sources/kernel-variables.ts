@@ -2,10 +2,12 @@ import { isExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import type { PhysicalMemory } from '../../dump/memory.js';
 import type { Kernel } from '../../kernel/kernel.js';
+import { KernelView } from '../../kernel/kernel-view.js';
 import type { MemoryArea } from '../model.js';
 import { HandoverReader } from '../source-reader.js';
 import { KHO_SCRATCH } from '../upstream/structures.js';
-import { KHO_DATA_SIZE, readKhoData, SETUP_KHO } from './kho-data.js';
+import { areaOf, KHO_DATA_SIZE, readKhoData, SETUP_KHO } from './kho-data.js';
+import { LARGEST_TREE } from './memory-trees.js';
 import { MOST_SCRATCH, scratchAreas } from './scratch.js';
 import type { Told } from './told.js';
 
@@ -34,8 +36,32 @@ export function toldByKernel(memory: PhysicalMemory, kernel: Kernel): Told[] {
   if (at !== undefined && at !== 0n) {
     told.push({ place: 'kho_in.fdt_phys', direction: 'incoming', address: Number(at), scratch });
   }
-  told.push(...toldBySetupData(memory, kernel));
+  told.push(...toldBySetupData(memory, kernel), ...toldBySeries2023(kernel));
   return told;
+}
+
+/** `kho`, a `struct kho_out` with member `dt`: the series of 2023/24 writes its tree into memory of vmalloc, whose pages lie apart. */
+function toldBySeries2023(kernel: Kernel): Told[] {
+  const told = attempt((): Told | undefined => {
+    const view = new KernelView(kernel);
+    const kho = view.variable('kho', 'kho_out');
+    const start = kho.pointer('dt');
+    if (start === 0n) return undefined;
+    const tree = kernel.memory.bytes(start, Math.min(kho.int('dt_len'), LARGEST_TREE));
+    const address = kernel.pageTable.translate(start);
+    const scratch = areaOf(
+      kernel.memory.u64(view.address('kho_scratch_phys')),
+      kernel.memory.u64(view.address('kho_scratch_len')),
+    );
+    return {
+      place: 'kho.dt',
+      direction: 'outgoing',
+      tree,
+      ...(typeof address === 'number' && { address, apart: true }),
+      scratch: scratch === undefined ? [] : [scratch],
+    };
+  });
+  return told === undefined ? [] : [told];
 }
 
 /** `boot_params.hdr.setup_data`: a list in memory, by physical addresses. */

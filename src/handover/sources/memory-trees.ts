@@ -4,7 +4,8 @@ import type { PhysicalMemory } from '../../dump/memory.js';
 import { FDT_MAGIC, fdtStrings, isFdt, readFdt } from '../fdt/fdt.js';
 import { PAGE } from '../source-reader.js';
 
-const LARGEST_TREE = 1 << 24;
+/** More than any kernel's tree has, in bytes. */
+export const LARGEST_TREE = 1 << 24;
 
 /** The bytes of a tree in memory, as many as its header says and are there. Undefined: there is none. */
 export function treeAt(memory: PhysicalMemory, address: number): Uint8Array | undefined {

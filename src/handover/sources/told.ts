@@ -7,6 +7,8 @@ export interface Told {
   readonly direction: Handover['direction'];
   /** Where the tree stands in memory. */
   readonly address?: number;
+  /** The tree's pages lie apart in memory: only its first is at `address`. */
+  readonly apart?: boolean;
   /** The tree itself, or its beginning. */
   readonly tree?: Uint8Array;
   /** What its users leave, by their names. */
