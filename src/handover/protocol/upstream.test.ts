@@ -18,7 +18,7 @@ for (const format of UPSTREAM_FORMATS) {
         fc.modelRun(() => ({ model: {}, real: world }), commands);
         world.audit();
       }),
-      runs(60, env),
+      runs(80, env),
     );
   });
 
@@ -43,7 +43,7 @@ for (const format of UPSTREAM_FORMATS) {
           assert.equal(kernel.warnings, 0);
         },
       ),
-      runs(100, env),
+      runs(250, env),
     );
   });
 }

@@ -19,6 +19,8 @@ const STALE = new Uint8Array(PAGE).fill(0xa5);
 export class FrameMemory extends PhysicalMemory {
   readonly pageSize = PAGE;
   private readonly pages = new Map<number, Uint8Array>();
+  /** Of pages that stand here. */
+  private readonly views = new WeakMap<Uint8Array, DataView>();
 
   constructor(readonly ram: readonly RamRange[]) {
     super();
@@ -55,7 +57,13 @@ export class FrameMemory extends PhysicalMemory {
   }
 
   view(pfn: number): DataView {
-    return new DataView(this.at(pfn).buffer);
+    const page = this.at(pfn);
+    let view = this.views.get(page);
+    if (view === undefined) {
+      view = new DataView(page.buffer);
+      this.views.set(page, view);
+    }
+    return view;
   }
 
   /** A frame of zeros that begins with these bytes. */
