@@ -36,7 +36,7 @@ test('an area that both handovers of a machine name is one buffer', () => {
     found.map(({ name }) => name),
     ['trace'],
   );
-  assert.match(found[0]?.evidence ?? '', /of the incoming tree/);
+  assert.match(found[0]?.evidence ?? '', /of the incoming tree .* and the outgoing tree \(kho-v4\) at 0x50000$/);
 });
 
 test('memory that is not in the dump, or larger than the machine, is no buffer', () => {

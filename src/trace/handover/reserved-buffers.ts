@@ -11,23 +11,28 @@ const RESERVED = /^reserve_mem (.+)$/;
  * to use by its name (`trace_instance=…@NAME`). An area that both handovers of a machine name is given once.
  */
 export function* reservedBuffers(handovers: readonly Handover[], memory: PhysicalMemory): Generator<FoundBuffer> {
-  const met = new Set<number>();
-  for (const { users, direction, address: tree, compatible } of handovers) {
-    for (const { what, address, size } of users.flatMap(({ areas }) => areas)) {
+  const areas = new Map<number, { name: string; size: number; trees: string[] }>();
+  for (const handover of handovers) {
+    for (const { what, address, size } of handover.users.flatMap((user) => user.areas)) {
       const [, name] = RESERVED.exec(what) ?? [];
-      if (name === undefined || met.has(address) || size > memory.describedBytes()) continue;
-      const source = new MemoryStretch(memory, address, size, what);
-      if (!begins(source)) continue;
-      met.add(address);
-      const from = [direction, `tree (${compatible})`, tree === undefined ? '' : `at ${hexText(tree)}`];
-      yield {
-        address,
-        source,
-        name,
-        evidence: `${name}: ${what} at ${areaText({ address, size })}, of the ${from.filter(Boolean).join(' ')}`,
-      };
+      if (name === undefined || size > memory.describedBytes()) continue;
+      const known = areas.get(address);
+      if (known === undefined) areas.set(address, { name, size, trees: [treeWords(handover)] });
+      else known.trees.push(treeWords(handover));
     }
   }
+  for (const [address, { name, size, trees }] of areas) {
+    const source = new MemoryStretch(memory, address, size, `reserve_mem ${name}`);
+    if (!begins(source)) continue;
+    const place = `reserve_mem ${name} at ${areaText({ address, size })}`;
+    yield { address, source, name, evidence: `${name}: ${place}, of the ${trees.join(' and the ')}` };
+  }
+}
+
+/** `outgoing tree (kho-v4) at 0x50000` */
+function treeWords({ direction, compatible, address }: Handover): string {
+  const place = address === undefined ? '' : ` at ${hexText(address)}`;
+  return `${direction === undefined ? '' : `${direction} `}tree (${compatible})${place}`;
 }
 
 /** Memory that is not in the dump begins nothing. */
