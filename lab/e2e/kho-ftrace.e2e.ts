@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FileSource } from '../../src/bytes/node.js';
 import { buildHandover } from '../../src/handover/build/build.js';
 import { describeFtrace } from '../../src/handover/ftrace/describe.js';
 import { findHandovers } from '../../src/handover/open.js';
@@ -9,14 +10,17 @@ import { openDumpFiles } from '../../src/hypervisor/node.js';
 import { KernelView } from '../../src/kernel/kernel-view.js';
 import { openKernels, selectKernel } from '../../src/kernel/open.js';
 import { openMachine } from '../../src/machine/open.js';
+import { readVmlinuz } from '../../src/trace/formats/vmlinuz.js';
 import { handoverTrace } from '../../src/trace/handover/handover-trace.js';
 import { kernelFtrace } from '../../src/trace/handover/kernel-rings.js';
 import { openKernelTrace } from '../../src/trace/kernel-trace.js';
 import type { Trace, TraceBuffer } from '../../src/trace/model.js';
 import { withFormatsOf } from '../../src/trace/open.js';
+import { traceFor } from '../../src/trace/relocation.js';
 import { readEvents } from '../../src/trace/ring/events.js';
 import { MemoryStretch } from '../../src/trace/ring/persistent-search.js';
 import { sceneDirectory } from '../directories.js';
+import { kernel } from '../kernels.js';
 import { TRACES } from '../traces.js';
 import { labTrace, nameOf, sameLines, textOf, truthOf } from './traces.js';
 
@@ -56,7 +60,7 @@ function eventsOf(buffer: TraceBuffer, without: ReadonlyMap<number, number> = ne
 
 const events = (text: string): string => text.replaceAll(/^#.*\n/gm, '');
 
-for (const { name: scene } of TRACES.filter(({ ending }) => ending === 'off')) {
+for (const { name: scene, kernel: build } of TRACES.filter(({ ending }) => ending === 'off')) {
   const path = `${sceneDirectory(scene)}/dump.elf`;
   const view = new KernelView(selectKernel(openKernels(openMachine(openDumpFiles([path])))));
   const own = openKernelTrace(view);
@@ -91,6 +95,20 @@ for (const { name: scene } of TRACES.filter(({ ending }) => ending === 'off')) {
       for (const count of lost.values()) read += count;
     }
     assert.ok(all > 50_000 && read > 0, `${all} events, ${read} on pages being read`);
+  });
+
+  test(`${scene}: with its vmlinuz alone the functions have their names, wherever KASLR had put the kernel`, () => {
+    const { trace } = handedOver(view, 'function');
+    const told = withFormatsOf(trace, readVmlinuz(FileSource.open(kernel(build).image)));
+    const named = withFormatsOf(trace, own);
+    const [buffer] = told.buffers;
+    const [known] = named.buffers;
+    assert.ok(buffer && known && view.kernel.kaslrOffset !== 0n);
+    // Names of threads are not in there.
+    const withoutNames = (text: string): string => text.replaceAll(/^.*?(?=\[\d{3}\] )/gm, '');
+    const text = withoutNames(events(textOf(traceFor(told, buffer), buffer)));
+    assert.ok(text.split('\n').length > 5000);
+    sameLines(text, withoutNames(events(textOf(named, known))), scene);
   });
 
   test(`${scene}: other builds' formats are found by fingerprints, whatever their numbers`, () => {

@@ -12,10 +12,11 @@ import type { Handover } from '../../handover/model.js';
 import { hexText } from '../../handover/words.js';
 import { attempt } from '../../kernel/collect.js';
 import { traceFormats, USUAL_COMMON_FIELDS } from '../formats/trace-formats.js';
-import type { EventFormat, Trace, TraceBuffer, TraceNames } from '../model.js';
+import type { EventFormat, Trace, TraceBuffer, TraceFormats, TraceNames } from '../model.js';
 import { type NamedKernel, NO_NAMES, type RetoldTrace } from '../open.js';
 import { RecordCursor } from '../ring/sub-buffer.js';
 import { HandedOverRing } from './page-list.js';
+import { movedText, textDistance } from './text-place.js';
 
 /** Kinds of events that are named one by one. */
 const MOST_NAMED = 16;
@@ -102,26 +103,61 @@ function retold(trace: Trace, { events }: FtraceNodes, buffers: readonly HandedO
     const fixed = staticMismatch(events, from);
     if (fixed !== undefined) damage.push(numbersDamage(fixed));
   }
-  const same = sameBoot(buffers, from);
-  if (same === undefined) {
-    evidence.push('whether the formats are those of the same boot is not known: addresses are taken as they are');
-  } else if (!same) {
-    damage.push({
-      code: 'EXH_BAD_STRUCTURE',
-      part: 'symbols',
-      message:
-        'the formats are those of another boot: nothing tells where the kernel that wrote the trace had its functions',
-    });
-  }
+  const { names, relocate, same } = placed(buffers, formats, from, evidence, damage);
   return {
     ...trace,
     release: foreign || same === false ? undefined : from.release,
     formats,
-    names: same === false ? withoutAddresses(from.names) : from.names,
-    buffers: foreign ? buffers : buffers.map((buffer) => ({ ...buffer, options: optionsOf(buffer, from, damage) })),
+    names,
+    buffers: buffers.map((buffer) => ({
+      ...buffer,
+      ...(!foreign && { options: optionsOf(buffer, from, damage) }),
+      ...(relocate !== undefined && { relocate }),
+    })),
     evidence,
     damage,
   };
+}
+
+interface Placed {
+  readonly names: TraceNames;
+  /** Undefined: addresses are taken as they are. */
+  readonly relocate?: TraceBuffer['relocate'] | undefined;
+  /** Is it the same boot? Undefined: not known. */
+  readonly same: boolean | undefined;
+}
+
+/** The names of addresses: of the same boot as they are, of another one by where its functions are; else there are none. */
+function placed(
+  buffers: readonly HandedOverBuffer[],
+  formats: TraceFormats,
+  from: NamedKernel,
+  evidence: string[],
+  damage: Damage[],
+): Placed {
+  const same = sameBoot(buffers, from);
+  if (same === true) return { names: from.names, same };
+  const distance = textDistance(buffers, formats, from.names.symbols());
+  if (distance !== undefined) {
+    const sign = distance < 0n ? '-' : '';
+    evidence.push(
+      `the kernel's own addresses, moved by ${sign}${hexText(distance < 0n ? -distance : distance)}: so most functions are some`,
+    );
+    const relocate = distance === 0n && same === undefined ? undefined : movedText(distance, from);
+    if (relocate !== undefined || same === undefined) return { names: from.names, relocate, same };
+  }
+  // As it is linked: nothing runs there.
+  if (same === undefined && from.kaslrOffset !== 0n) {
+    evidence.push('whether the formats are those of the same boot is not known: addresses are taken as they are');
+    return { names: from.names, same };
+  }
+  damage.push({
+    code: 'EXH_BAD_STRUCTURE',
+    part: 'symbols',
+    message:
+      'the formats are those of another boot: nothing tells where the kernel that wrote the trace had its functions',
+  });
+  return { names: withoutAddresses(from.names), same };
 }
 
 function optionsOf(
