@@ -73,6 +73,8 @@ export interface TraceFormats {
   find(system: string, name: string): EventFormat | undefined;
   /** By number. */
   readonly all: readonly EventFormat[];
+  /** In the order of the source: a kernel's own list begins with the newest. */
+  readonly listed: readonly EventFormat[];
 }
 
 /** What numbers in the records are called. Every one may be unknown. */

@@ -15,7 +15,7 @@ export interface FtraceState {
   /** The instance's name; undefined: the top level. */
   readonly instance?: string | undefined;
   readonly rings: readonly FtraceRing[];
-  /** All its kinds of events. */
+  /** All its kinds of events, in the order of its list. */
   readonly events: readonly EventShape[];
   /** `__TRACE_LAST_TYPE`: the first number that is not the same in each kernel. */
   readonly firstDynamic: number;

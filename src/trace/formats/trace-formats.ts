@@ -22,5 +22,6 @@ export function traceFormats(common: readonly TraceField[], formats: Iterable<Ev
     byId: (id) => byId.get(id),
     find: (system, name) => byName.get(`${system}/${name}`),
     all: [...byId.values()].sort((one, other) => one.id - other.id),
+    listed: [...byId.values()],
   };
 }

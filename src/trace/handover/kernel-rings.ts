@@ -46,7 +46,7 @@ export function kernelFtrace(view: KernelView, instance?: string): KernelFtrace 
     instance,
     flags: buffer.array.bytes('trace_flags'),
     rings: buffer.cpus.map((ring) => ringOf(view.memory, ring)),
-    events: trace.formats.all.map(shapeOf),
+    events: trace.formats.listed.map(shapeOf),
     firstDynamic,
     cpus: buffer.cpus.map((ring) => {
       const lost = countedStatistics(ring.readerPage()).entries;
