@@ -11,6 +11,7 @@ import { writeFdt } from '../../src/handover/fdt/fdt-write.js';
 import { randomDts } from '../../src/handover/testing/random-dts.js';
 import { randomTree } from '../../src/handover/testing/random-tree.js';
 import { Random } from '../../src/testing/random.js';
+import { forkyRoot } from '../chroot.js';
 
 // From dist/lab/e2e as from lab/e2e.
 const FIXTURES = fileURLToPath(new URL('../../../src/handover/fixtures/', import.meta.url));
@@ -32,10 +33,11 @@ function ours(text: string): Buffer | undefined {
   }
 }
 
-/** Blobs that are kept: of kernels, whole, and of features.dts. */
-const blobs = readdirSync(FIXTURES)
-  .filter((name) => name.endsWith('.dtb') && !name.includes('cut'))
-  .map((name) => ({ name, blob: readFileSync(`${FIXTURES}${name}`) }));
+/** Those that are kept (kernels' whole ones, and that of features.dts), and those of boards that come with QEMU. */
+const blobs = [FIXTURES, `${forkyRoot}/usr/share/qemu/`].flatMap((directory) => {
+  const names = readdirSync(directory).filter((name) => name.endsWith('.dtb') && !name.includes('cut'));
+  return names.map((name) => ({ name, blob: readFileSync(`${directory}${name}`) }));
+});
 
 test('the text with all that the language has gives what dtc makes of it', () => {
   const text = readFileSync(`${FIXTURES}features.dts`, 'utf8');
@@ -65,8 +67,8 @@ test('random trees as text give in dtc the same blob as ours', () => {
   }
 });
 
-test("kernels' blobs: dtc reads our text and our blob as it reads theirs; version 16 reads as version 17", () => {
-  assert.ok(blobs.length >= 4);
+test("kernels' and boards' blobs: dtc reads our text and our blob as it reads theirs; version 16 reads as version 17", () => {
+  assert.ok(blobs.length >= 8, `${blobs.length} blobs`);
   for (const { name, blob } of blobs) {
     const tree = readFdt(blob);
     const expected = dtc(blob, '-I', 'dtb', '-O', 'dtb');

@@ -133,27 +133,21 @@ class DtsParser {
     while (!this.accept('}')) {
       const start = this.token.offset;
       const { labels, omitUnused } = this.prefixes();
-      const deletes = this.accept('/delete-node/');
-      if (!deletes && !omitUnused && this.accept('/delete-property/')) {
-        properties.push({ name: this.name(), value: undefined, labels, offset: start });
+      if (this.accept('/delete-node/')) {
+        children.push({ name: this.name(), body: undefined, labels, omitUnused, offset: start });
         this.expect(';');
-      } else {
-        const name = this.name();
-        if (deletes) {
-          this.expect(';');
-          children.push({ name, body: undefined, labels, omitUnused, offset: start });
-          continue;
-        }
-        if (this.at('{')) {
-          children.push({ name, labels, omitUnused, offset: start, body: this.body() });
-          continue;
-        }
-        if (omitUnused) throw this.bad('{');
-        const value = this.accept('=') ? this.value() : NO_VALUE;
-        this.expect(';');
-        properties.push({ name, value, labels, offset: start });
+        continue;
       }
+      const deletes = !omitUnused && this.accept('/delete-property/');
+      const name = this.name();
+      if (!deletes && this.at('{')) {
+        children.push({ name, body: this.body(), labels, omitUnused, offset: start });
+        continue;
+      }
+      if (omitUnused) throw this.bad('{');
       if (children.length > 0) throw this.source.bad(start, 'properties stand before nodes');
+      properties.push({ name, value: deletes ? undefined : this.assigned(), labels, offset: start });
+      this.expect(';');
     }
     this.expect(';');
     this.depth--;
@@ -183,8 +177,9 @@ class DtsParser {
     return token.text;
   }
 
-  /** What stands behind `=`. */
-  private value(): DtsValue {
+  /** What stands behind a property's name. */
+  private assigned(): DtsValue {
+    if (!this.accept('=')) return NO_VALUE;
     const out = new ValueWriter(this.littleEndian);
     do {
       this.labels(out.labels);
