@@ -30,6 +30,8 @@ export interface PreservedMap {
 export interface DecodedValue {
   readonly name: string;
   readonly value: string;
+  /** The memory that it names. */
+  readonly area?: MemoryArea;
 }
 
 /** A part of what a user hands over, taken apart. */

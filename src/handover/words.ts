@@ -22,10 +22,21 @@ export function sizeText(size: number | bigint): string {
   return `${value} ${UNITS[unit]}`;
 }
 
+/** What stands at an address, whose size is not told; undefined for 0 and for what no memory has. */
+export function firstByte(address: bigint): MemoryArea | undefined {
+  return address > 0n && address < 1n << 52n ? { address: Number(address), size: 1 } : undefined;
+}
+
 export function node(
   name: string,
-  values: readonly (readonly [name: string, value: string | number | bigint])[],
+  values: readonly (readonly [name: string, value: string | number | bigint, area?: MemoryArea | undefined])[],
   children: readonly DecodedNode[] = [],
 ): DecodedNode {
-  return { name, values: values.map(([key, value]): DecodedValue => ({ name: key, value: String(value) })), children };
+  return {
+    name,
+    values: values.map(
+      ([key, value, area]): DecodedValue => ({ name: key, value: String(value), ...(area && { area }) }),
+    ),
+    children,
+  };
 }

@@ -1,5 +1,6 @@
 import { AreaSet } from '../handover/area-set.js';
 import type { Handover, MemoryArea } from '../handover/model.js';
+import { FirstOverlap } from './first-overlap.js';
 
 /** Memory with the one who named it. */
 export interface OwnedArea extends MemoryArea {
@@ -52,31 +53,4 @@ export function ownedBlocks({ preserved, scratch }: Handover, named: readonly Ow
     }
   }
   return joined;
-}
-
-/** Finds the first of many areas, which may overlap each other, that overlaps one. */
-class FirstOverlap {
-  /** The furthest end of the areas up to each. */
-  private readonly ends: Float64Array;
-
-  /** @param areas ascending by address */
-  constructor(private readonly areas: readonly OwnedArea[]) {
-    let furthest = 0;
-    this.ends = Float64Array.from(areas, ({ address, size }) => {
-      furthest = Math.max(furthest, address + size);
-      return furthest;
-    });
-  }
-
-  of({ address, size }: MemoryArea): OwnedArea | undefined {
-    let low = 0;
-    let high = this.areas.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.ends[middle] ?? 0) <= address) low = middle + 1;
-      else high = middle;
-    }
-    const found = this.areas[low];
-    return found !== undefined && found.address < address + size ? found : undefined;
-  }
 }

@@ -1,8 +1,11 @@
 import { hex } from '../bytes/address.js';
 import type { Damage } from '../bytes/errors.js';
+import type { PhysicalMemory } from '../dump/memory.js';
 import type { DecodedNode, Handover, MemoryArea } from '../handover/model.js';
+import { PAGE } from '../handover/source-reader.js';
 import type { SilentPlace } from '../handover/sources/told.js';
 import { namedAreas, ownedBlocks } from './kho-owners.js';
+import { Places } from './kho-places.js';
 import type { KhoHandover, KhoHead, KhoLine, KhoReport } from './schema/kho.js';
 import { damageReport, hexOrNull } from './words.js';
 
@@ -10,32 +13,36 @@ import { damageReport, hexOrNull } from './words.js';
 export interface KhoInput {
   readonly handovers: readonly Handover[];
   readonly silent: readonly SilentPlace[];
+  /** Undefined: files are all there is. */
+  readonly memory: PhysicalMemory | undefined;
   /** Of the source itself. */
   readonly damage: readonly Damage[];
 }
 
 /** What handovers say, for people and programs. */
-export function buildKho({ handovers, silent, damage: found }: KhoInput): KhoReport {
+export function buildKho({ handovers, silent, memory, damage: found }: KhoInput): KhoReport {
   const damage: Damage[] = [...found, ...handovers.flatMap((one) => one.damage)];
   return {
     schema: 'exhume-kho/1',
     complete: damage.length === 0,
-    handovers: handovers.map(handoverReport),
+    handovers: handovers.map((handover) => handoverReport(handover, new Places(handover, memory?.ranges()))),
     silent: silent.map(({ place, why }) => ({ place, why })),
     damage: damage.map(damageReport),
   };
 }
 
-function handoverReport(handover: Handover): KhoHandover {
-  const { scratch, preserved, users, files, evidence } = handover;
+function handoverReport(handover: Handover, places: Places): KhoHandover {
+  const { scratch, preserved, users, files, evidence, address: at, tree } = handover;
   return {
     ...headReport(handover),
+    place: placeOrNull(places, at === undefined ? undefined : { address: at, size: tree.totalSize }),
     scratch: scratch.map(areaReport),
     preserved:
       preserved === undefined || preserved.overwritten
         ? null
         : {
             form: preserved.form,
+            own: preserved.own.length,
             bytes: preserved.blocks.reduce((sum, { size }) => sum + size, 0),
             blocks: ownedBlocks(handover, namedAreas(handover)).map(
               ({ address, size, order, owner, scratch: inside }) => ({
@@ -51,10 +58,16 @@ function handoverReport(handover: Handover): KhoHandover {
       name,
       blob: blob === undefined ? null : areaReport(blob),
       format,
-      lines: content === undefined ? [] : linesOf(content, 0),
+      place: placeOrNull(places, blob),
+      lines: content === undefined ? [] : linesOf(content, 0, places),
       areas: areas.map(({ what, ...area }) => ({ ...areaReport(area), what })),
     })),
-    files: files.map(({ name, size, folios }) => ({ name, size, folios: folios.length })),
+    files: files.map(({ name, size, folios }) => ({
+      name,
+      size,
+      folios: folios.length,
+      lost: places.isMapKnown ? folios.filter(({ address }) => !places.isKept({ address, size: PAGE })).length : null,
+    })),
     evidence: [...evidence],
   };
 }
@@ -74,10 +87,19 @@ export function areaReport({ address, size }: MemoryArea): { address: string; si
   return { address: hex(address), size };
 }
 
-function linesOf({ name, values, children }: DecodedNode, depth: number): KhoLine[] {
+function placeOrNull(places: Places, area: MemoryArea | undefined): string | null {
+  return (area && places.of(area)) || null;
+}
+
+function linesOf({ name, values, children }: DecodedNode, depth: number, places: Places): KhoLine[] {
   return [
-    { depth, name, value: null },
-    ...values.map((one) => ({ depth: depth + 1, name: one.name, value: one.value })),
-    ...children.flatMap((child) => linesOf(child, depth + 1)),
+    { depth, name, value: null, place: null },
+    ...values.map((one) => ({
+      depth: depth + 1,
+      name: one.name,
+      value: one.value,
+      place: placeOrNull(places, one.area),
+    })),
+    ...children.flatMap((child) => linesOf(child, depth + 1, places)),
   ];
 }

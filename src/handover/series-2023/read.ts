@@ -1,7 +1,7 @@
 import { viewOf } from '../../bytes/struct-table.js';
 import { plainValue } from '../fdt/dts.js';
 import { type Fdt, type FdtNode, fdtStrings, fdtValue } from '../fdt/fdt.js';
-import type { DecodedNode, Handover, HandoverUser, NamedArea, PreservedBlock } from '../model.js';
+import type { DecodedNode, Handover, HandoverUser, MemoryArea, NamedArea, PreservedBlock } from '../model.js';
 import { PAGE } from '../source-reader.js';
 import type { UpstreamFacts } from '../upstream/read.js';
 import { areaText, hexText, node } from '../words.js';
@@ -45,7 +45,7 @@ export function read2023(tree: Fdt, facts: UpstreamFacts): Handover {
 }
 
 function treeNode(tree: FdtNode, areas: NamedArea[]): DecodedNode {
-  const values: (readonly [string, string])[] = [];
+  const values: (readonly [string, string, (MemoryArea | undefined)?])[] = [];
   for (const { name, value } of tree.properties) {
     if (name === 'mem') {
       const found = memEntries(value).filter((area) => area !== undefined);
@@ -55,6 +55,7 @@ function treeNode(tree: FdtNode, areas: NamedArea[]): DecodedNode {
       values.push([
         name,
         `${found.length} areas, ${pages} of them pages${first === undefined ? '' : `, from ${areaText(first)} on`}`,
+        first,
       ]);
     } else if (name === 'events') {
       values.push([name, `${Math.floor(value.length / 8)} kinds of events, with their fingerprints`]);

@@ -3,7 +3,7 @@ import { viewOf } from '../../bytes/struct-table.js';
 import { type FdtNode, fdtChild, fdtStrings, fdtValue } from '../fdt/fdt.js';
 import type { DecodedNode, HandoverFile, MemoryArea, NamedArea } from '../model.js';
 import { type HandoverReader, PAGE, physical, u64Of } from '../source-reader.js';
-import { hexText, node } from '../words.js';
+import { firstByte, hexText, node } from '../words.js';
 import { blockEntries } from './lists.js';
 import { MEMFD_COMPATIBLE, readMemfd } from './memfd.js';
 import { LUO, LUO_FILE, LUO_FLB, LUO_FLB_HEADER, LUO_SESSION, LUO_SESSION_HEADER } from './structures.js';
@@ -109,8 +109,8 @@ function readLuo(head: LuoHead, reader: HandoverReader | undefined): Luo {
       'LUO',
       [
         ['liveupdate_num', count],
-        ['sessions', hexText(sessions)],
-        ['flbs', hexText(flbs)],
+        ['sessions', hexText(sessions), firstByte(sessions)],
+        ['flbs', hexText(flbs), firstByte(flbs)],
       ],
       children,
     ),
@@ -139,7 +139,7 @@ function readLuo(head: LuoHead, reader: HandoverReader | undefined): Luo {
           `file ${file.token}`,
           [
             ['compatible', file.compatible],
-            ['data', hexText(file.data)],
+            ['data', hexText(file.data), firstByte(file.data)],
           ],
           known,
         ),
@@ -160,7 +160,7 @@ function readLuo(head: LuoHead, reader: HandoverReader | undefined): Luo {
       const { name, data, count: users } = LUO_FLB.read(memory.view(at, LUO_FLB.size), 0, true);
       children.push(
         node(`shared ${name}`, [
-          ['data', hexText(data)],
+          ['data', hexText(data), firstByte(data)],
           ['files', users],
         ]),
       );

@@ -7,7 +7,7 @@ import { type HandoverReader, u64Of } from '../source-reader.js';
 import { areaText, hexText, node, sizeText } from '../words.js';
 import { readKhoTest } from './kho-test.js';
 import { readLuoStruct, readLuoTree } from './luo.js';
-import { KEXEC_METADATA, LUO } from './structures.js';
+import { KEXEC_METADATA, KHO_VMALLOC, LUO } from './structures.js';
 
 /** What a user's description says. */
 export interface UserContent extends Pick<HandoverUser, 'format' | 'content' | 'areas' | 'damage'> {
@@ -78,7 +78,7 @@ function treeNode(tree: FdtNode, name: string, areas: NamedArea[]): DecodedNode 
     areas.push({ ...area, what: `reserve_mem ${name}` });
     return node(name, [
       ['compatible', compatible],
-      ['memory', areaText(area)],
+      ['memory', areaText(area), area],
     ]);
   }
   return {
@@ -95,6 +95,13 @@ function treeNode(tree: FdtNode, name: string, areas: NamedArea[]): DecodedNode 
 export function propertyText(name: string, value: Uint8Array): string {
   const number = u64Of(value);
   if (number !== undefined) return /size$/.test(name) ? sizeText(number) : hexText(number);
-  if (value.length === 4) return hexText(viewOf(value).getUint32(0, true));
+  if (value.length === 4) {
+    const small = viewOf(value).getUint32(0, true);
+    return /^nr_|count$/.test(name) ? String(small) : hexText(small);
+  }
+  if (name === 'folios_info' && value.length === KHO_VMALLOC.size) {
+    const { first, total_pages: pages, order } = KHO_VMALLOC.read(viewOf(value), 0, true);
+    return `pages of a list: ${pages}, order ${order}; they are named from ${hexText(first)} on`;
+  }
   return plainValue(value);
 }

@@ -6,11 +6,15 @@ export const AreaSchema = Type.Object(
   { description: 'A stretch of physical memory' },
 );
 
+const PLACE =
+  'What the memory is that it names: preserved, order N; preserved in part; not in the map; in scratch memory; no RAM; null: none, or not known';
+
 const LineSchema = Type.Object(
   {
     depth: Count('How deep it is nested'),
     name: Text('Of a node, or of a value'),
     value: nullable(Type.String(), 'null: a node'),
+    place: nullable(Type.String(), PLACE),
   },
   { description: 'One line of a description that was taken apart' },
 );
@@ -30,10 +34,12 @@ export type KhoHead = Static<typeof HeadSchema>;
 const HandoverSchema = Type.Object(
   {
     ...KHO_HEAD,
+    place: nullable(Type.String(), `Of the tree. ${PLACE}`),
     scratch: Type.Array(AreaSchema, { description: 'Where the next kernel may do as it likes' }),
     preserved: nullable(
       Type.Object({
         form: Text('radix tree, bitmaps of 512 bytes, bitmaps of a page, mem properties'),
+        own: Count('Pages that the map itself takes'),
         bytes: Count('Of all blocks'),
         blocks: Type.Array(
           Type.Object({
@@ -52,13 +58,19 @@ const HandoverSchema = Type.Object(
       Type.Object({
         name: Text('Of its node'),
         blob: nullable(AreaSchema, 'null: in the tree itself'),
+        place: nullable(Type.String(), `Of the description. ${PLACE}`),
         format: Text('What its description is'),
         lines: Type.Array(LineSchema, { description: 'The description' }),
         areas: Type.Array(Type.Object({ address: Hex('Physical'), size: Count('In bytes'), what: Text('Whose') })),
       }),
     ),
     files: Type.Array(
-      Type.Object({ name: Text('Session and token'), size: Count('In bytes'), folios: Count('Pages that it has') }),
+      Type.Object({
+        name: Text('Session and token'),
+        size: Count('In bytes'),
+        folios: Count('Pages that it has'),
+        lost: nullable(Type.Integer(), 'How many of them the map lacks; null: not known'),
+      }),
       { description: 'Files that are handed over' },
     ),
     evidence: Type.Array(Type.String(), { description: 'How it was found, and what tells its version' }),

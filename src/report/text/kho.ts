@@ -8,17 +8,20 @@ export function* khoShowText({ handovers, silent }: KhoReport): Generator<string
   for (const [index, handover] of handovers.entries()) {
     if (index > 0) yield '';
     yield* headText(handover);
-    for (const { name, blob, format, lines } of handover.users) {
+    for (const { name, blob, place, format, lines } of handover.users) {
       yield '';
-      yield printable(`${name}: ${format}${blob === null ? '' : `, ${sizeText(blob.size)} at ${blob.address}`}`);
+      const where = blob === null ? '' : `, ${sizeText(blob.size)} at ${blob.address}${aside(place)}`;
+      yield printable(`${name}: ${format}${where}`);
       for (const line of lines) {
         const indent = '  '.repeat(line.depth + 1);
-        if (line.value !== null) yield printable(`${indent}${line.name} = ${line.value}`);
+        if (line.value !== null) yield printable(`${indent}${line.name} = ${line.value}${aside(line.place)}`);
         else if (line.depth > 0) yield printable(`${indent}${line.name}:`);
       }
     }
-    for (const { name, size, folios } of handover.files) {
-      yield printable(`file ${name}: ${sizeText(size)}, ${folios} folios`);
+    if (handover.files.length > 0) yield '';
+    for (const { name, size, folios, lost } of handover.files) {
+      const missing = lost === null || lost === 0 ? '' : `, ${lost} of them not in the map`;
+      yield printable(`file ${name}: ${sizeText(size)}, ${folios} folios${missing}`);
     }
   }
   yield* endText(handovers, silent);
@@ -48,12 +51,19 @@ function* endText(handovers: readonly KhoHandover[], silent: KhoReport['silent']
   for (const { place, why } of silent) yield printable(`nothing from ${place}: ${why}`);
 }
 
+/** In brackets, where there is anything to say. */
+function aside(text: string | null): string {
+  return text === null ? '' : ` (${text})`;
+}
+
 function* headText(handover: KhoHandover): Generator<string> {
-  const { scratch, preserved, evidence } = handover;
+  const { scratch, preserved, evidence, place } = handover;
   yield khoTitle(handover);
+  if (place !== null) yield `  the tree   ${place}`;
   for (const { address: start, size } of scratch) yield `  scratch    ${start}, ${sizeText(size)}`;
   if (preserved !== null) {
-    yield `  preserved  ${sizeText(preserved.bytes)} in ${preserved.blocks.length} places (${preserved.form})`;
+    const own = preserved.own === 0 ? '' : ` of ${preserved.own} pages`;
+    yield `  preserved  ${sizeText(preserved.bytes)} in ${preserved.blocks.length} places (${preserved.form}${own})`;
   }
   for (const one of evidence) yield printable(`  evidence   ${one}`);
 }
