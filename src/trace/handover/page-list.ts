@@ -97,8 +97,7 @@ export class HandedOverRing implements TraceCpu {
   }
 
   private inOrder(): ListedPage[] {
-    const all = this.readList();
-    this.checkLinks(all);
+    const all = this.withSoundDescriptors(this.readList());
     const marked = all.filter(({ descriptor }) => descriptor?.headNext === true);
     const first = marked[0];
     const head = first === undefined ? 0 : all.indexOf(first) + 1;
@@ -166,8 +165,11 @@ export class HandedOverRing implements TraceCpu {
     }
   }
 
-  /** Each descriptor leads to the next one's, and to its page: by addresses of the old kernel that differ by one distance. */
-  private checkLinks(all: readonly ListedPage[]): void {
+  /**
+   * Each descriptor leads to its page, and to the next one: by addresses of the old kernel that differ by one distance. One that
+   * leads elsewhere was overwritten (a kernel that has taken the pages over gives the descriptors back) and tells nothing.
+   */
+  private withSoundDescriptors(all: readonly ListedPage[]): readonly ListedPage[] {
     const distances = new Map<bigint, number>();
     for (const { address, descriptor } of all) {
       if (descriptor === undefined) continue;
@@ -175,18 +177,23 @@ export class HandedOverRing implements TraceCpu {
       distances.set(distance, (distances.get(distance) ?? 0) + 1);
     }
     const [usual] = [...distances].sort((a, b) => b[1] - a[1])[0] ?? [];
-    if (usual === undefined) return;
-    let pages = 0;
-    let links = 0;
-    for (const [index, { address, descriptor }] of all.entries()) {
-      if (descriptor === undefined) continue;
-      if (descriptor.page - BigInt(address) !== usual) pages++;
+    if (usual === undefined) return all;
+    let overwritten = 0;
+    const sound = all.map((page) => {
+      if (page.descriptor === undefined || page.descriptor.page - BigInt(page.address) === usual) return page;
+      overwritten++;
+      return { ...page, descriptor: undefined };
+    });
+    const links = sound.filter(({ descriptor }, index) => {
       const next = all[(index + 1) % all.length]?.descriptorAt;
-      if (next !== undefined && descriptor.next - BigInt(next) !== usual) links++;
+      return descriptor !== undefined && next !== undefined && descriptor.next - BigInt(next) !== usual;
+    }).length;
+    if (overwritten > 0) {
+      this.tell('EXH_BAD_STRUCTURE', `the descriptors of ${overwritten} of its ${all.length} pages were overwritten`);
     }
-    if (pages > 0) this.tell('EXH_BAD_STRUCTURE', `${pages} of its pages are described as being elsewhere`);
     if (links > 0)
       this.tell('EXH_BAD_STRUCTURE', `${links} of its pages were not followed by the next one in the list`);
+    return sound;
   }
 
   /** The kernel takes what has entries or was written to; a page that says that it holds something is read, too. */
