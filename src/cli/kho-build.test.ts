@@ -61,6 +61,19 @@ test('the example with faults builds, with warnings, and check finds them', asyn
   assert.match(stdout, /lost {5}kexec-metadata: is not in the map/);
 });
 
+test('the handover of a dump is built again, and is the same', async () => {
+  await exhume('kho', 'build', description(EXAMPLES[0]), '-o', at('dump'), '--tree', at('tree'));
+  const again = await exhume('kho', 'build', '--from', at('dump'), '-o', at('again'), '--tree', at('again-tree'));
+  assert.equal(again.status, 0, again.stderr);
+  assert.deepEqual(readFileSync(at('again-tree')), readFileSync(at('tree')));
+  const map = async (name: string) => (await exhume('kho', 'map', at(name))).stdout;
+  assert.equal(await map('again'), await map('dump'));
+  const both = await exhume('kho', 'build', description(EXAMPLES[0]), '--from', at('dump'), '-o', at('again'));
+  assert.match(both.stderr, /EXH_USAGE: --from takes the place of a description/);
+  const tree = await exhume('kho', 'build', '--from', at('tree'), '-o', at('none'));
+  assert.match(tree.stderr, /EXH_USAGE: .* has no handover in memory/);
+});
+
 test('check looks at the command line of the kernel that is to take it', async () => {
   await exhume('kho', 'build', description(EXAMPLES[0]), '-o', at('dump'));
   const check = (line: string) => exhume('kho', 'check', at('dump'), '--command-line', line);

@@ -1,9 +1,12 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { physicalAddress } from '../bytes/address.js';
+import type { ByteSource } from '../bytes/byte-source.js';
 import { ExhumeError } from '../bytes/errors.js';
 import { OutputFile } from '../bytes/node/output-file.js';
 import { FileSource, ioError } from '../bytes/node.js';
 import { type BuiltHandover, buildHandover } from '../handover/build/build.js';
+import { describeHandover } from '../handover/build/describe.js';
 import type { KhoBuildDescription } from '../handover/build/description.js';
 import { parseDtsDescription } from '../handover/build/dts-description.js';
 import { parseDescription } from '../handover/build/parse.js';
@@ -15,6 +18,7 @@ import { khoBuiltText } from '../report/text/kho-built.js';
 import { TOP } from '../report/trace.js';
 import { kernelFtrace } from '../trace/handover/kernel-rings.js';
 import { MemoryStretch } from '../trace/ring/persistent-search.js';
+import { openHandovers } from './handover-source.js';
 import type { Answer, Session } from './session.js';
 
 /** What is to be written; undefined: not that. */
@@ -42,6 +46,27 @@ export function buildFromFile(path: string, outputs: BuildOutputs): Answer {
   const folder = dirname(path);
   const parse = path.endsWith('.dts') ? parseDtsDescription : parseDescription;
   return writeBuilt(parse(text, path), (name) => FileSource.open(resolve(folder, name)), outputs);
+}
+
+/**
+ * `exhume kho build --from`: the handover of a dump again, and nothing else of it. Of several that to the next kernel.
+ * Throws EXH_USAGE where there is none that can be built again, and as opening the dump does.
+ */
+export async function buildFromDump(session: Session, path: string, outputs: BuildOutputs): Promise<Answer> {
+  const { handovers, memory } = await openHandovers(session, path, {});
+  const handover = handovers.find(({ direction }) => direction === 'outgoing') ?? handovers[0];
+  if (handover === undefined || memory === undefined) {
+    throw new ExhumeError('EXH_USAGE', `${path} has no handover in memory`, { hint: '--from names a dump' });
+  }
+  const source: ByteSource = {
+    name: path,
+    size: 2 ** 52,
+    read: (address, into) => {
+      memory.read(physicalAddress(address), into);
+      return into.length;
+    },
+  };
+  return writeBuilt(describeHandover(handover, memory), () => source, outputs);
 }
 
 /** Lays out a handover and writes it. Throws as `buildFromFile`. */

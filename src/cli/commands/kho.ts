@@ -13,6 +13,7 @@ type KhoOptions = HandoverOptions & {
   readonly ftraceFrom?: string;
   readonly series?: 'v2' | 'v3';
   readonly buffer?: string;
+  readonly from?: string;
   readonly tree?: string;
   readonly directory?: string;
   readonly dts?: true;
@@ -22,6 +23,7 @@ type KhoOptions = HandoverOptions & {
 const BUILD_OPTIONS = [
   ['tree', '--tree'],
   ['directory', '--directory'],
+  ['from', '--from'],
   ['ftraceFrom', '--ftrace-from'],
   ['series', '--series'],
   ['buffer', '--buffer'],
@@ -60,6 +62,7 @@ export function defineKho(program: Command, session: Session): void {
     .addOption(new Option('--ftrace-from <dump>', "build: a handover of 2023/24 with the trace of a dump's kernel"))
     .addOption(new Option('--series <version>', 'build: which version of it').choices(['v2', 'v3']))
     .addOption(new Option('--buffer <name>', 'build: the buffer of this instance, not that of the top level'))
+    .addOption(new Option('--from <dump>', 'build: the handover of a dump again, and nothing else of it'))
     .addOption(new Option('--tree <file>', 'build: write the tree alone'))
     .addOption(new Option('--directory <directory>', 'build: write the tree and descriptions, as debugfs has them'))
     .action(async (action: Action, path: string | undefined, name: string | undefined) => {
@@ -86,6 +89,7 @@ export function defineKho(program: Command, session: Session): void {
   example(command, 'exhume kho map kho --memory vmcore', 'copied files, and the memory that they speak of');
   example(command, 'exhume kho extract vmcore vm/7 -o memory', 'the bytes of a memfd that was preserved');
   example(command, 'exhume kho build handover.json -o vmcore', 'a dump of a handover that a file describes');
+  example(command, 'exhume kho build --from vmcore -o handed', 'the handover of a dump, and nothing else of it');
   example(command, 'exhume kho build --ftrace-from vmcore -o handed', 'a handover of 2023/24 with the trace in a dump');
   example(command, 'exhume kho check vmcore --target other-vmcore', 'would the kernel of another dump take it?');
 }
@@ -153,8 +157,14 @@ async function build(
   refuseImage('build', options);
   if (name !== undefined) throw new ExhumeError('EXH_USAGE', 'build takes no name', { hint: 'extract does' });
   if (options.memory !== undefined) throw new ExhumeError('EXH_USAGE', 'build reads no memory');
-  const { output, tree, directory, ftraceFrom, series, buffer } = options;
-  const { buildFromFile, buildFromTrace } = await import('../kho-build.js');
+  const { output, tree, directory, from, ftraceFrom, series, buffer } = options;
+  const { buildFromDump, buildFromFile, buildFromTrace } = await import('../kho-build.js');
+  if (from !== undefined) {
+    if (path !== undefined || ftraceFrom !== undefined || series !== undefined || buffer !== undefined) {
+      throw new ExhumeError('EXH_USAGE', '--from takes the place of a description, and of the other options of build');
+    }
+    return buildFromDump(session, from, { output, tree, directory });
+  }
   if (ftraceFrom === undefined) {
     if (series !== undefined || buffer !== undefined) {
       throw new ExhumeError('EXH_USAGE', '--series and --buffer belong to --ftrace-from');
