@@ -58,8 +58,9 @@ async function openAny(session: Session, path: string, options: TraceCommandOpti
 }
 
 function isHandoverFile(path: string): boolean {
-  const found = statSync(path, { throwIfNoEntry: false }) === undefined ? undefined : readHandoverFiles(path);
-  return found !== undefined && found.told.length > 0;
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined || !(stat.isFile() || stat.isDirectory())) return false;
+  return (readHandoverFiles(path)?.told.length ?? 0) > 0;
 }
 
 /** The trace that a handover brings: one in files, or in a dump. Throws EXH_BAD_STRUCTURE when there is none. */

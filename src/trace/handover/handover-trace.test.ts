@@ -135,6 +135,18 @@ test('in the words of another kernel: other numbers, kinds that it lacks, other 
   assert.ok(lacking !== undefined && told.length === 3);
 });
 
+test('of an image nothing tells where its kernel ran: addresses have no names; of a copy of tracefs they are taken as they are', () => {
+  const damaged = traced();
+  const { formats, names, release } = openKernelTrace(damaged.view);
+  const address = damaged.view.address('schedule');
+  const image = withFormatsOf(handedOver(damaged).trace, { formats, names, release, kaslrOffset: 0n });
+  assert.equal(image.names.symbol(address), undefined);
+  assert.match(messages(image)[0] ?? '', /another boot/);
+  const copy = withFormatsOf(handedOver(damaged).trace, { formats, names, release });
+  assert.equal(copy.names.symbol(address)?.symbol.name, 'schedule');
+  assert.match(copy.evidence?.at(-1) ?? '', /addresses are taken as they are$/);
+});
+
 test('the ring is read from its head, wherever the list begins', () => {
   const damaged = traced();
   const { ring, pages } = ringOf(damaged);

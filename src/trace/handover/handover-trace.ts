@@ -146,8 +146,9 @@ function placed(
     const relocate = distance === 0n && same === undefined ? undefined : movedText(distance, from);
     if (relocate !== undefined || same === undefined) return { names: from.names, relocate, same };
   }
-  // As it is linked: nothing runs there.
-  if (same === undefined && from.kaslrOffset !== 0n) {
+  // An image is as it is linked: where its kernel ran it doesn't know.
+  const image = from.linearMap === undefined && from.kaslrOffset === 0n;
+  if (same === undefined && !image) {
     evidence.push('whether the formats are those of the same boot is not known: addresses are taken as they are');
     return { names: from.names, same };
   }
@@ -168,13 +169,17 @@ function optionsOf(
   return flags === undefined ? undefined : attempt(damage, 'trace_options', () => from.optionNames?.(flags));
 }
 
+/** Where linear maps begin that KASLR did not move, with 4 and 5 levels of page tables: of any boot. */
+const USUAL_LINEAR_MAPS = [0xffff_8880_0000_0000n, 0xff11_0000_0000_0000n];
+
 /** Is it the kernel that wrote the pages, in the same boot? Undefined: one of them does not tell. */
 function sameBoot(buffers: readonly HandedOverBuffer[], { linearMap }: NamedKernel): boolean | undefined {
   if (linearMap === undefined) return undefined;
   for (const { cpus } of buffers) {
     for (const ring of cpus) {
       const told = ring.linearMap();
-      if (told !== undefined) return told === linearMap;
+      if (told === undefined) continue;
+      return told === linearMap && USUAL_LINEAR_MAPS.includes(told) ? undefined : told === linearMap;
     }
   }
   return undefined;
