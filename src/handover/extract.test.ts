@@ -97,6 +97,18 @@ test('a folio is as large as its preserved block; without the map what follows i
   assert.deepEqual(firsts(extracted({ blocks: [[0x1000, 0]] })), [1, 2]);
 });
 
+test('where the map is gone, a folio is as large as the kernel that was given it noted; the old kernel notes nothing', () => {
+  const { memory, handover } = made({ folios: [[0x600, 0]], size: 3 * PAGE, blocks: [[0x1000, 0]] });
+  memory.at(0x601).fill(3);
+  const given = { ...handover, direction: 'incoming' } as const;
+  const noted = (address: number): number | undefined => (address === 0x600000 ? 1 : undefined);
+  const sink = new MemorySink();
+  copyExtract(findExtract([given], 'vm/7', noted), memory, sink);
+  assert.deepEqual(firsts(sink.bytes), [1, 3, 0]);
+  assert.throws(() => findExtract([given], 'vm/7', () => undefined), { code: 'EXH_BAD_STRUCTURE' });
+  assert.throws(() => findExtract([handover], 'vm/7', noted), { code: 'EXH_BAD_STRUCTURE' });
+});
+
 test('pages that are not in the dump are errors, never zeros', () => {
   for (const [state, code] of [
     ['excluded', 'EXH_PAGE_EXCLUDED'],

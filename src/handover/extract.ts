@@ -5,6 +5,7 @@ import type { PhysicalMemory } from '../dump/memory.js';
 import type { Handover, HandoverFile, MemoryArea } from './model.js';
 import { blockAt } from './preserved.js';
 import { PAGE } from './source-reader.js';
+import type { NotedOrder } from './sources/page-marks.js';
 import { hexText } from './words.js';
 
 /** Bytes that are read at once. */
@@ -24,11 +25,12 @@ export interface Extract {
  * What has this name in the handovers: a file (`session/token`), a user (its description), a `reserve_mem` area, or any other
  * area that is named (several of one name behind each other). `incoming:` or `outgoing:` before it chooses the handover.
  * Throws EXH_USAGE when there is no such thing, or several; EXH_BAD_STRUCTURE for a file that cannot be put together.
+ * @param noted what the kernel that was given the handover noted of folios, for one whose map is gone
  */
-export function findExtract(handovers: readonly Handover[], wanted: string): Extract {
+export function findExtract(handovers: readonly Handover[], wanted: string, noted?: NotedOrder): Extract {
   const [, direction, name = wanted] = /^(incoming|outgoing):(.*)$/.exec(wanted) ?? [];
   const chosen = handovers.filter((one) => direction === undefined || one.direction === direction);
-  const [first, another] = chosen.flatMap((handover) => extractsOf(handover, name));
+  const [first, another] = chosen.flatMap((handover) => extractsOf(handover, name, noted));
   if (first === undefined) {
     throw new ExhumeError('EXH_USAGE', `nothing called "${name}" was handed over`, {
       hint: `there are: ${[...new Set(chosen.flatMap(namesIn))].slice(0, 32).join(', ') || 'no names'}`,
@@ -42,9 +44,9 @@ export function findExtract(handovers: readonly Handover[], wanted: string): Ext
   return first;
 }
 
-function extractsOf(handover: Handover, name: string): Extract[] {
+function extractsOf(handover: Handover, name: string, noted: NotedOrder | undefined): Extract[] {
   const found: Extract[] = [];
-  for (const file of handover.files) if (file.name === name) found.push(ofFile(handover, file));
+  for (const file of handover.files) if (file.name === name) found.push(ofFile(handover, file, noted));
   for (const user of handover.users) {
     if (user.name === name && user.blob !== undefined) found.push(behindEachOther(name, 'description', [user.blob]));
     for (const what of [name, `reserve_mem ${name}`]) {
@@ -77,21 +79,26 @@ function behindEachOther(name: string, kind: Extract['kind'], areas: readonly Me
  * A memfd's bytes, by its folios, each as large as the preserved block that it is (mm/memfd_luo.c). Pages that no folio has are
  * zeros: holes of the memfd.
  */
-function ofFile({ preserved }: Handover, { name, size, folios }: HandoverFile): Extract {
+function ofFile(
+  { preserved, direction }: Handover,
+  { name, size, folios }: HandoverFile,
+  noted: NotedOrder | undefined,
+): Extract {
   const pieces: (MemoryArea & { offset: number })[] = [];
   const sorted = [...folios].sort((a, b) => a.index - b.index);
   for (const [position, { address, index }] of sorted.entries()) {
     const offset = index * PAGE;
     if (offset >= size) break;
     const next = Math.min((sorted[position + 1]?.index ?? Number.POSITIVE_INFINITY) * PAGE, size);
-    const block = blockAt(preserved?.blocks ?? [], address);
-    if (block === undefined && next > offset + PAGE) {
+    const order =
+      blockAt(preserved?.blocks ?? [], address)?.order ?? (direction === 'outgoing' ? undefined : noted?.(address));
+    if (order === undefined && next > offset + PAGE) {
       throw broken(
         `${name}: how large the folio at ${hexText(address)} is stands in the map of preserved memory, which does not have ` +
-          'it: what follows it in the file may be more of it, or a hole',
+          'it, and no kernel noted it: what follows it in the file may be more of it, or a hole',
       );
     }
-    const length = Math.min(block?.size ?? PAGE, size - offset);
+    const length = Math.min(PAGE * 2 ** (order ?? 0), size - offset);
     if (offset + length > next) throw broken(`${name}: two folios for page ${next / PAGE}`);
     pieces.push({ offset, address, size: length });
   }

@@ -124,7 +124,16 @@ function withSearched(told: readonly Joined[], memory: PhysicalMemory): Joined[]
       continue;
     }
     const evidence = ['found by searching all memory: the kernel does not name it'];
-    const one = { direction: undefined, address, tree, blobs: new Map(), scratch: [], evidence, places: [] };
+    const one = {
+      direction: undefined,
+      address,
+      tree,
+      blobs: new Map(),
+      scratch: [],
+      sessions: undefined,
+      evidence,
+      places: [],
+    };
     all.push({ one, copies: [] });
   }
   return all.map(({ one, copies }) => {

@@ -189,17 +189,18 @@ async function extract(
     throw new ExhumeError('EXH_USAGE', 'name what to extract, and the file to write', { hint: 'PATH NAME -o FILE' });
   }
   const { openHandovers } = await import('../handover-source.js');
-  const { handovers, memory } = await openHandovers(session, path, options);
+  const { handovers, memory, kernel } = await openHandovers(session, path, options);
   if (memory === undefined) {
     throw new ExhumeError('EXH_USAGE', `${path} has no memory to extract from`, {
       hint: '--memory names a dump that has it',
     });
   }
   const { copyExtract, findExtract } = await import('../../handover/extract.js');
+  const { notedOrders } = await import('../../handover/sources/page-marks.js');
   const { OutputFile } = await import('../../bytes/node/output-file.js');
   const { buildKhoExtract } = await import('../../report/kho-extract.js');
   const { khoExtractText } = await import('../../report/text/kho-extract.js');
-  const found = findExtract(handovers, name);
+  const found = findExtract(handovers, name, kernel && notedOrders(kernel));
   const file = OutputFile.create(output);
   try {
     copyExtract(found, memory, file);

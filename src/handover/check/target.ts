@@ -1,5 +1,6 @@
 import type { FtraceTarget } from '../ftrace/check.js';
 import type { Handover, HandoverUser } from '../model.js';
+import { FREED_LUO } from '../upstream/luo.js';
 import { sizeText } from '../words.js';
 import { type Finding, finding } from './finding.js';
 
@@ -72,7 +73,7 @@ function* checkForms(users: readonly HandoverUser[], known: readonly HandoverUse
 }
 
 /** Formats of descriptions that say nothing. */
-const UNTOLD = new Set(['not there', 'not known']);
+const UNTOLD = new Set(['not there', 'not known', FREED_LUO]);
 
 function versionOf({ compatible, series }: Handover): string {
   return series === '2023' ? `${compatible} of the series of 2023/24` : compatible;

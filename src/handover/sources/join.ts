@@ -14,6 +14,7 @@ export interface Joined {
   readonly tree: Uint8Array;
   readonly blobs: ReadonlyMap<string, Uint8Array>;
   readonly scratch: readonly MemoryArea[];
+  readonly sessions: bigint | undefined;
   /** What each place says, and whether they agree. */
   readonly evidence: readonly string[];
   readonly places: readonly Told[];
@@ -121,7 +122,9 @@ class Group {
       evidence.push(`another tree is told by ${other.places.map(({ place }) => place).join(', ')}: they do not agree`);
     }
     const blobs = new Map(this.places.flatMap((one) => [...(one.blobs ?? [])]));
-    return { direction: this.direction, address, tree, blobs, scratch, evidence, places: this.places };
+    const { direction, places } = this;
+    const sessions = places.find((one) => one.sessions !== undefined)?.sessions;
+    return { direction, address, tree, blobs, scratch, sessions, evidence, places };
   }
 
   /** Of the first place that has any; one array serves a kernel for both directions. */

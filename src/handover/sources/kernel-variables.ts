@@ -34,7 +34,8 @@ export function toldByKernel(memory: PhysicalMemory, kernel: Kernel): Told[] {
   const incoming = symbols.address('kho_in');
   const at = incoming === undefined ? undefined : attempt(() => kernel.memory.u64(incoming));
   if (at !== undefined && at !== 0n) {
-    told.push({ place: 'kho_in.fdt_phys', direction: 'incoming', address: Number(at), scratch });
+    const sessions = attempt(() => keptSessions(kernel));
+    told.push({ place: 'kho_in.fdt_phys', direction: 'incoming', address: Number(at), scratch, sessions });
   }
   told.push(...toldBySetupData(memory, kernel), ...toldBySeries2023(kernel));
   return told;
@@ -94,6 +95,17 @@ function scratchOf(kernel: Kernel): MemoryArea[] {
   const total = Math.min(kernel.memory.u32(count), MOST_SCRATCH);
   const bytes = kernel.memory.bytes(kernel.memory.pointer(array), total * KHO_SCRATCH.size);
   return scratchAreas(viewOf(bytes));
+}
+
+/**
+ * `luo_session_global.incoming.block_set.head_pa` (kernel/liveupdate/luo_session.c): the kernel frees `struct luo_ser` when it
+ * has read it, and keeps the list until a program opens /dev/liveupdate.
+ */
+function keptSessions(kernel: Kernel): bigint | undefined {
+  const at = kernel.symbols.address('luo_session_global');
+  if (at === undefined) return undefined;
+  const first = new KernelView(kernel).struct('luo_session_global', at).big('incoming.block_set.head_pa');
+  return first === 0n ? undefined : first;
 }
 
 function attempt<T>(read: () => T): T | undefined {

@@ -14,6 +14,8 @@ export interface Told {
   /** What its users leave, by their names. */
   readonly blobs?: ReadonlyMap<string, Uint8Array>;
   readonly scratch?: readonly MemoryArea[];
+  /** Where the list of live update sessions begins, as the kernel that was given it keeps it until they are taken. */
+  readonly sessions?: bigint | undefined;
   /** Where the scratch areas stand: `struct kho_scratch`, as many as fit. */
   readonly scratchArray?: MemoryArea;
 }

@@ -1,7 +1,7 @@
 import { type Damage, damageOf, ExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import { type FdtNode, fdtChild, fdtStrings, fdtValue } from '../fdt/fdt.js';
-import type { DecodedNode, HandoverFile, MemoryArea, NamedArea } from '../model.js';
+import type { DecodedNode, Handover, HandoverFile, MemoryArea, NamedArea } from '../model.js';
 import { type HandoverReader, PAGE, physical, u64Of } from '../source-reader.js';
 import { firstByte, hexText, node } from '../words.js';
 import { blockEntries } from './lists.js';
@@ -23,24 +23,41 @@ export interface Luo {
   readonly damage: readonly Damage[];
 }
 
+/** The format of a `struct luo_ser` of which only the lists are left. */
+export const FREED_LUO = 'struct luo_ser, freed since it was read';
+
+/** What the kernel that was given a handover tells of it. */
+export interface KeptByKernel {
+  readonly direction: Handover['direction'];
+  /** Where the list of sessions begins, while it keeps that. */
+  readonly sessions?: bigint | undefined;
+}
+
 type Entries = Iterable<{ readonly view: DataView; readonly block: MemoryArea }>;
 
 /** Where lists lie, and in which form; 0: there is none. */
 interface LuoHead {
   readonly format: string;
-  readonly count: bigint;
+  /** What the head itself says. */
+  readonly values: Parameters<typeof node>[1];
   readonly sessions: bigint;
   readonly flbs: bigint;
   sessionsOf(reader: HandoverReader): Entries;
   filesOf(reader: HandoverReader, first: bigint, count: bigint): Entries;
 }
 
-/** `struct luo_ser` of luo-v5 (include/linux/kho/abi/luo.h): lists of blocks, where there is memory. */
-export function readLuoStruct(blob: Uint8Array, reader: HandoverReader | undefined): Luo {
-  const { compatible, liveupdate_num: count, sessions_pa: sessions, flbs_pa: flbs } = LUO.read(viewOf(blob), 0, true);
+/**
+ * `struct luo_ser` of luo-v5 (include/linux/kho/abi/luo.h): lists of blocks, where there is memory. The kernel that was given it
+ * frees it: then the list that it kept is read.
+ */
+export function readLuoStruct(blob: Uint8Array, reader: HandoverReader | undefined, kept: KeptByKernel): Luo {
+  const ser = LUO.read(viewOf(blob), 0, true);
+  const freed = kept.direction === 'incoming' && !/^luo-v\d/.test(ser.compatible);
+  const sessions = freed ? (kept.sessions ?? 0n) : ser.sessions_pa;
+  const flbs = freed ? 0n : ser.flbs_pa;
   const head: LuoHead = {
-    format: `struct luo_ser ${compatible}`,
-    count,
+    format: freed ? FREED_LUO : `struct luo_ser ${ser.compatible}`,
+    values: freed ? keptValues(sessions) : valuesOf(ser.liveupdate_num, sessions, flbs),
     sessions,
     flbs,
     sessionsOf: (memory) => blockEntries(memory, sessions, LUO_SESSION.size),
@@ -56,11 +73,12 @@ export function readLuoTree(root: FdtNode, reader: HandoverReader | undefined): 
     return (child && u64Of(fdtValue(child, `${name}-header`))) ?? 0n;
   };
   const sessions = headerOf('luo-session');
+  const flbs = headerOf('luo-flb');
   const head: LuoHead = {
     format: `device tree ${fdtStrings(fdtValue(root, 'compatible'))[0] ?? 'without compatible'}`,
-    count: u64Of(fdtValue(root, 'liveupdate-number')) ?? 0n,
+    values: valuesOf(u64Of(fdtValue(root, 'liveupdate-number')) ?? 0n, sessions, flbs),
     sessions,
-    flbs: headerOf('luo-flb'),
+    flbs,
     sessionsOf: (memory) => {
       const { count } = LUO_SESSION_HEADER.read(memory.view(sessions, LUO_SESSION_HEADER.size), 0, true);
       return arrayEntries(memory, sessions, LUO_SESSION_HEADER.size, count, LUO_SESSION.size, LUO_SESSION_PAGES);
@@ -71,7 +89,7 @@ export function readLuoTree(root: FdtNode, reader: HandoverReader | undefined): 
 }
 
 function readLuo(head: LuoHead, reader: HandoverReader | undefined): Luo {
-  const { count, sessions, flbs } = head;
+  const { sessions, flbs } = head;
   const damage: Damage[] = [];
   const files: HandoverFile[] = [];
   const areas: NamedArea[] = [];
@@ -105,15 +123,7 @@ function readLuo(head: LuoHead, reader: HandoverReader | undefined): Luo {
   if (reader !== undefined && flbs !== 0n) attempt('LUO shared objects', () => readShared(reader));
   return {
     format: head.format,
-    content: node(
-      'LUO',
-      [
-        ['liveupdate_num', count],
-        ['sessions', hexText(sessions), firstByte(sessions)],
-        ['flbs', hexText(flbs), firstByte(flbs)],
-      ],
-      children,
-    ),
+    content: node('LUO', head.values, children),
     files,
     areas: unique(areas),
     damage,
@@ -191,6 +201,18 @@ function broken(what: string, expected?: number | bigint, found?: number | bigin
     what,
     expected === undefined || found === undefined ? {} : { expected, found },
   );
+}
+
+function valuesOf(count: bigint, sessions: bigint, flbs: bigint): LuoHead['values'] {
+  return [
+    ['liveupdate_num', count],
+    ['sessions', hexText(sessions), firstByte(sessions)],
+    ['flbs', hexText(flbs), firstByte(flbs)],
+  ];
+}
+
+function keptValues(sessions: bigint): LuoHead['values'] {
+  return [['sessions', sessions === 0n ? 'taken' : `${hexText(sessions)}, by luo_session_global`, firstByte(sessions)]];
 }
 
 function unique(areas: readonly NamedArea[]): NamedArea[] {

@@ -16,6 +16,8 @@ export interface UpstreamFacts {
   readonly direction: Handover['direction'];
   readonly address: number | undefined;
   readonly scratch: readonly MemoryArea[];
+  /** Where the list of live update sessions begins, as the kernel that was given it keeps it. */
+  readonly sessions?: bigint | undefined;
   readonly evidence: readonly string[];
 }
 
@@ -85,7 +87,7 @@ export function readUpstream(tree: Fdt, source: HandoverSource, facts: UpstreamF
       );
       return { name: child.name, blob, format: 'not there', content, areas: [], damage: own };
     }
-    const { files: found, ...content } = readUser(child.name, bytes, reader, facts.direction);
+    const { files: found, ...content } = readUser(child.name, bytes, reader, facts);
     files.push(...found);
     damage.push(...content.damage);
     return { name: child.name, blob, bytes, ...content };

@@ -6,7 +6,7 @@ import type { DecodedNode, Handover, HandoverFile, HandoverUser, NamedArea } fro
 import { type HandoverReader, u64Of } from '../source-reader.js';
 import { areaText, hexText, node, sizeText } from '../words.js';
 import { readKhoTest } from './kho-test.js';
-import { readLuoStruct, readLuoTree } from './luo.js';
+import { type KeptByKernel, readLuoStruct, readLuoTree } from './luo.js';
 import { KEXEC_METADATA, KHO_VMALLOC, LUO } from './structures.js';
 
 /** What a user's description says. */
@@ -19,12 +19,12 @@ export function readUser(
   name: string,
   blob: Uint8Array,
   reader: HandoverReader | undefined,
-  direction?: Handover['direction'],
+  kept: KeptByKernel = { direction: undefined },
 ): UserContent {
   try {
-    if (isFdt(blob)) return readTree(name, blob, reader, direction);
+    if (isFdt(blob)) return readTree(name, blob, reader, kept.direction);
     if (name === 'LUO' && blob.length >= LUO.size) {
-      return readLuoStruct(blob, reader);
+      return readLuoStruct(blob, reader, kept);
     }
     if (name === 'kexec-metadata' && blob.length >= KEXEC_METADATA.size) return readMetadata(blob);
   } catch (error) {
