@@ -18,6 +18,7 @@ const PROGRAM = 'exhume-lab-user';
 const SECRETS = 'exhume-lab-secrets';
 const TRACER = 'exhume-lab-trace';
 const TRACED = 'exhume_lab_trace';
+const HANDER = 'exhume-lab-kho';
 const DRIVER = 'virtio_pstore';
 const DRIVER_FILES = ['Kbuild', 'compat.h', `${DRIVER}.c`, `${DRIVER}.h`];
 const VMCSINFO = 'vmcsinfo';
@@ -38,6 +39,11 @@ export function sourcesDigest(): string {
 /** Changes when the source of the program that leaves secrets does. */
 export function secretsDigest(): string {
   return digestOf(`${SECRETS}.c`);
+}
+
+/** Changes when the source of the program of guests that hand over does. */
+export function handoverDigest(): string {
+  return digestOf(`${HANDER}.c`);
 }
 
 /** Changes when the sources of the module and of the program of guests that trace do. */
@@ -135,6 +141,11 @@ export function secretsProgram(): Uint8Array {
 /** The program of guests that trace, statically linked. */
 export function traceProgram(): Uint8Array {
   return program(TRACER, traceDigest());
+}
+
+/** The program of guests that hand over by kexec, statically linked. */
+export function handoverProgram(): Uint8Array {
+  return program(HANDER, handoverDigest());
 }
 
 function program(name: string, digest: string): Uint8Array {

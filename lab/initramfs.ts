@@ -8,7 +8,8 @@ import type { Kernel } from './kernels.js';
 import { LabError, run } from './shell.js';
 
 export interface Initramfs {
-  readonly kernel: Kernel;
+  /** Whose modules; undefined: one that needs none. */
+  readonly kernel: Kernel | undefined;
   /** Module names; what they depend on comes along. */
   readonly modules: readonly string[];
   /** Modules that are not Debian's, by file name; inserted last. */
@@ -26,7 +27,8 @@ export interface Initramfs {
 
 export function buildInitramfs(initramfs: Initramfs): Uint8Array {
   const own = [...(initramfs.ownModules ?? [])].map(([file, data]) => ({ file, data }));
-  const modules = [...moduleFiles(initramfs.kernel, initramfs.modules), ...own];
+  const needed = initramfs.kernel === undefined ? [] : moduleFiles(initramfs.kernel, initramfs.modules);
+  const modules = [...needed, ...own];
   const entries: ArchiveEntry[] = [
     ...['bin', 'dev', 'proc', 'sys', 'tmp', 'modules'].map((path) => ({ path, mode: DIRECTORY })),
     // The kernel opens this for init before anything is mounted.
@@ -39,6 +41,11 @@ export function buildInitramfs(initramfs: Initramfs): Uint8Array {
   ];
   const whole = archive(entries);
   return initramfs.plain ? whole : gzipSync(whole, { level: 1 });
+}
+
+/** Programs with their libraries, and files, for a guest to unpack when it has booted. */
+export function buildLuggage(programs: readonly string[], files: ReadonlyMap<string, Uint8Array>): Uint8Array {
+  return archive(withParents([...programFiles(programs), ...files]));
 }
 
 function busybox(): string {

@@ -33,13 +33,14 @@ const PACKAGES = [
 // biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholders are dpkg-query's
 const FORMAT = '${Package} ${Status}\n';
 
-/** Installs what is missing. */
-export function installPackages(): void {
+/** Installs what is missing of them, and of what else is named. */
+export function installPackages(...more: readonly string[]): void {
   if (codename() !== 'bookworm') {
     throw new LabError(`this machine runs ${codename()}; the lab needs Debian bookworm, whose QEMU is 7.2`);
   }
-  const query = run('dpkg-query', ['-W', '-f', FORMAT, ...PACKAGES], { accept: [0, 1] });
-  const missing = PACKAGES.filter((name) => !query.stdout.includes(`${name} install ok installed`));
+  const wanted = [...PACKAGES, ...more];
+  const query = run('dpkg-query', ['-W', '-f', FORMAT, ...wanted], { accept: [0, 1] });
+  const missing = wanted.filter((name) => !query.stdout.includes(`${name} install ok installed`));
   if (missing.length === 0) return;
   if (process.getuid?.() !== 0) throw new LabError(`not installed: ${missing.join(' ')}; run the lab as root`);
   say(`installing ${missing.join(' ')}`);
