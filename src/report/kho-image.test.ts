@@ -124,6 +124,14 @@ test('what overlaps is marked: preserved memory in scratch memory, and where no 
   );
 });
 
+test('of a map that is not there nothing is said to be missing in it', () => {
+  const made = handover({ blocks: [] });
+  const [image] = buildKhoImage([{ ...made, preserved: undefined }], undefined);
+  const all = image?.scales[0]?.lanes.flatMap(({ bars }) => bars) ?? [];
+  assert.ok(all.some(({ about }) => about === 'the tree: named, and the map is not there'));
+  assert.ok(!all.some(({ about }) => about?.includes('not in the map')));
+});
+
 test('a scrap of RAM far away does not take the columns', () => {
   const made = image({ blocks: [[0x800000, 9]] }, [range(0, GIB), range(4 * GIB - 0x40000, 4 * GIB)]);
   assert.equal(made.scales[0]?.end, GIB);

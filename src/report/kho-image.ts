@@ -15,7 +15,7 @@ export type BarKind =
   | 'scratch'
   /** Memory in the map of preserved memory. */
   | 'preserved'
-  /** Memory that is named, and is not in the map. */
+  /** Memory that is named, and is not in the map, or the map is not there. */
   | 'named'
   /** A page of the map itself. */
   | 'map'
@@ -135,13 +135,16 @@ function furthestOf(rows: readonly Row[]): number {
 /** A row for each owner, by where it begins; the smallest share one when there are many. */
 function ownerRows(handover: Handover, named: readonly OwnedArea[], blocks: readonly OwnedBlock[]): Row[] {
   const kept = new AreaSet(handover.preserved?.blocks ?? []);
+  const { preserved } = handover;
+  const known = preserved !== undefined && preserved.overwritten !== true;
+  const unmapped = known ? 'not in the map' : 'named, and the map is not there';
   const marks: (readonly [owner: string, mark: Mark])[] = [];
   for (const { owner = NOBODY, order, count, address, size } of blocks) {
     marks.push([ofWhom(owner), { kind: 'preserved', address, size, order, count, about: owner }]);
   }
   for (const { owner, address, size } of named) {
     for (const gap of kept.gaps({ address, size })) {
-      marks.push([ofWhom(owner), { ...gap, kind: 'named', about: `${owner}: not in the map` }]);
+      marks.push([ofWhom(owner), { ...gap, kind: 'named', about: `${owner}: ${unmapped}` }]);
     }
   }
   const fine = byOwner(marks);

@@ -97,7 +97,7 @@ class Drawing {
       ['holes', 'no RAM'],
       ['scratch', 'scratch'],
       ['map', "the map's pages"],
-      ['named', 'named, not in the map'],
+      ['named', 'named, in no map'],
       ['fault', 'overlap'],
       ...ORDERS.map(({ look, words }) => [look, words] as const),
     ];

@@ -73,6 +73,6 @@ function higher(one: string, other: string): string {
 
 function* legend(): Generator<string> {
   yield '';
-  yield '  =  RAM    ~  scratch    #  a page of the map    !  overlap    ?  named, but not in the map';
+  yield '  =  RAM    ~  scratch    #  a page of the map    !  overlap    ?  named, but in no map';
   yield '  0 to 9, a (10), b (11) …  preserved: the largest order of the blocks there (order 9: 2 MiB, i: 1 GiB)';
 }
