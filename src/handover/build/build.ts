@@ -1,6 +1,7 @@
 import type { ByteSource } from '../../bytes/byte-source.js';
 import { ByteWriter } from '../../bytes/byte-writer.js';
 import type { WrittenNote } from '../../dump/description.js';
+import { AreaSet } from '../area-set.js';
 import { type FdtLayout, type NewNode, writeFdt } from '../fdt/fdt-write.js';
 import type { Handover, MemoryArea, PreservedBlock } from '../model.js';
 import { PAGE } from '../source-reader.js';
@@ -12,8 +13,8 @@ import type { KhoBuildDescription, VERSIONS } from './description.js';
 import type { Image, PlacedContent } from './image.js';
 import { type BuildWarning, Layout, type Piece, usage, wholePages } from './layout.js';
 import { MapPages, placeBitmaps, placeRadixTree } from './preserved-map.js';
-import { memCache, type Series } from './series-2023.js';
-import { type PlannedNode, renderNode, textValue, u64Value } from './tree.js';
+import type { Series } from './series-2023.js';
+import { memValue, type PlannedNode, renderNode, textValue, u64Value } from './tree.js';
 import { type PlannedUser, placeUser, planUserNode } from './users.js';
 
 type Version = (typeof VERSIONS)[number];
@@ -185,7 +186,7 @@ function place2023(context: BuildContext, description: KhoBuildDescription, vers
   layout.settle();
   // The cache has what the tree names; blocks are told, and are no part of this form.
   const blocks = layout.blocks();
-  const bytes = memCache(joined(blocks));
+  const bytes = memValue([...new AreaSet(blocks).areas()]).bytes();
   cache.piece = layout.place({
     what: 'the cache of mem properties',
     path: 'users',
@@ -207,17 +208,6 @@ function place2023(context: BuildContext, description: KhoBuildDescription, vers
     scratchList: scratch,
     cache: cache.piece,
   };
-}
-
-function joined(areas: readonly MemoryArea[]): MemoryArea[] {
-  const found: { address: number; size: number }[] = [];
-  for (const { address, size } of areas.map(wholePages).sort((a, b) => a.address - b.address)) {
-    const last = found.at(-1);
-    if (last !== undefined && address <= last.address + last.size) {
-      last.size = Math.max(last.size, address + size - last.address);
-    } else found.push({ address, size });
-  }
-  return found;
 }
 
 interface PlacedTree {

@@ -5,6 +5,7 @@ import { AreaSet } from '../area-set.js';
 import type { Handover, MemoryArea } from '../model.js';
 import { PAGE } from '../source-reader.js';
 import { type KhoBuildDescription, VERSIONS } from './description.js';
+import { wholePages } from './layout.js';
 
 /** What contents name as their file: all physical memory, its offsets addresses. */
 export const MEMORY_FILE = 'memory';
@@ -34,7 +35,7 @@ export function describeHandover(handover: Handover, memory: PhysicalMemory): Kh
     );
   }
   const root = preserved.own[0]?.address;
-  const own: MemoryArea = { address, size: Math.ceil(tree.totalSize / PAGE) * PAGE };
+  const own = wholePages({ address, size: tree.totalSize });
   return {
     schema: 'exhume-kho-build/1',
     version,
@@ -77,11 +78,7 @@ function* contentsOf(
   memory: PhysicalMemory,
 ): Generator<Memory[number]> {
   const anew = new AreaSet([tree]);
-  const pages = blobs.map(({ address, size }) => {
-    const start = Math.floor(address / PAGE) * PAGE;
-    return { address: start, size: Math.ceil((address + size - start) / PAGE) * PAGE };
-  });
-  for (const whole of new AreaSet([...blocks, ...pages]).areas()) {
+  for (const whole of new AreaSet([...blocks, ...blobs.map(wholePages)]).areas()) {
     for (const area of anew.gaps(whole)) {
       for (const { state, address, size } of runsOf(area, memory)) {
         const place = { address: hex(address), size, preserve: 'no' } as const;

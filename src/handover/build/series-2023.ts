@@ -126,8 +126,3 @@ function descriptorOf(
 function u32(value: number): PlannedValue {
   return knownValue(new Uint8Array(Uint32Array.of(value).buffer));
 }
-
-/** `struct kho_mem[]` of all that `mem` properties name: whole pages, sorted, those that touch joined. */
-export function memCache(areas: readonly MemoryArea[]): Uint8Array {
-  return memValue(areas).bytes();
-}

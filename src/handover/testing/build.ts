@@ -1,4 +1,6 @@
 import { viewOf } from '../../bytes/struct-table.js';
+import { Layout } from '../build/layout.js';
+import { MapPages, placeRadixTree } from '../build/preserved-map.js';
 import { type NewNode, writeFdt } from '../fdt/fdt-write.js';
 
 const PAGE = 4096;
@@ -34,24 +36,17 @@ export function radixTree(
   root: number,
   blocks: readonly (readonly [address: number, order: number])[],
 ): void {
-  let next = root + PAGE;
-  for (const [address, order] of blocks) {
-    let key = (1n << BigInt(52 - order)) | (BigInt(address) >> BigInt(12 + order));
-    const bit = Number(key & 0x7fffn);
-    key >>= 15n;
-    let at = root;
-    for (let level = 5; level >= 1; level--) {
-      const index = Number((key >> BigInt((level - 1) * 9)) & 511n);
-      const view = viewOf(memory.at(at / PAGE));
-      if (view.getBigUint64(index * 8, true) === 0n) {
-        view.setBigUint64(index * 8, BigInt(next), true);
-        memory.at(next / PAGE);
-        next += PAGE;
-      }
-      at = Number(view.getBigUint64(index * 8, true));
-    }
-    const leaf = memory.at(at / PAGE);
-    leaf[bit >> 3] = (leaf[bit >> 3] ?? 0) | (1 << (bit & 7));
+  const layout = new Layout(root, []);
+  const planned = blocks.map(([address, order]) => {
+    const size = PAGE * 2 ** order;
+    // As a key does: what stands amid a block is the block.
+    return { address: address - (address % size), order, size, path: 'blocks' };
+  });
+  placeRadixTree(new MapPages(layout, [], 'map'), planned);
+  layout.settle();
+  const image = layout.image();
+  for (const { start, end } of image.presentRanges()) {
+    for (let at: number = start; at < end; at += PAGE) memory.at(at / PAGE).set(image.bytes(at, PAGE));
   }
 }
 
