@@ -1,3 +1,4 @@
+import type { Damage } from '../bytes/errors.js';
 import type { PhysicalMemory } from '../dump/memory.js';
 import { checkHandover } from '../handover/check/check.js';
 import type { Target } from '../handover/check/target.js';
@@ -12,12 +13,15 @@ export interface KhoCheckInput {
   /** Undefined: only files are there. */
   readonly memory: PhysicalMemory | undefined;
   readonly target: Target | undefined;
+  /** What of the source could not be had. */
+  readonly damage: readonly Damage[];
   /** Of the kernel that is to take them; undefined: not told. */
   readonly commandLine?: string | undefined;
 }
 
 /** What the receiving kernel would refuse or lose. */
-export function buildKhoCheck({ handovers, memory, target, commandLine }: KhoCheckInput): KhoCheckReport {
+export function buildKhoCheck(input: KhoCheckInput): KhoCheckReport {
+  const { handovers, memory, target, commandLine } = input;
   const checked = handovers.map((handover) => ({
     ...headReport(handover),
     findings: checkHandover(handover, memory, target, commandLine).map(({ areas, ...rest }) => ({
@@ -26,7 +30,7 @@ export function buildKhoCheck({ handovers, memory, target, commandLine }: KhoChe
     })),
   }));
   const all = checked.flatMap(({ findings }) => findings);
-  const damage = handovers.flatMap((one) => one.damage);
+  const damage = [...input.damage, ...handovers.flatMap((one) => one.damage)];
   return {
     schema: 'exhume-kho-check/1',
     complete: damage.length === 0,
