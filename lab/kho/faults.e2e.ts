@@ -160,8 +160,11 @@ const FAULTS: readonly Fault[] = [
   },
   {
     name: 'a reservation that begins amid a page',
-    plant: (memory) => memory.write(find(u64(reserved.address), blobOf('memblock')), u64(reserved.address + 0x100)),
-    found: [`lost preserved reserve_mem ${RESERVED}`, `refused alignment reserve_mem ${RESERVED}`],
+    plant: (memory) => {
+      memory.write(find(u64(reserved.address), blobOf('memblock')), u64(reserved.address + 0x100));
+      memory.write(find(u64(reserved.size), blobOf('memblock')), u64(reserved.size - PAGE));
+    },
+    found: [`refused alignment reserve_mem ${RESERVED}`],
   },
   {
     name: 'LUO of another version',

@@ -4,6 +4,7 @@ import { SparseMemory } from '../../dump/testing/sparse-memory.js';
 import { HandoverReader } from '../source-reader.js';
 import { luoWithMemfd, put } from '../testing/build.js';
 import { FREED_LUO, readLuoStruct } from './luo.js';
+import { readUser } from './users.js';
 
 function read(kept: Parameters<typeof readLuoStruct>[2], overwritten: boolean) {
   const memory = new SparseMemory();
@@ -31,4 +32,14 @@ test('while it is there, it tells itself; what the old kernel wrote is not taken
     assert.deepEqual([format, files.map(({ name }) => name)], ['struct luo_ser luo-v5', ['vm/7']]);
   }
   assert.notEqual(read({ direction: 'outgoing' }, true).format, FREED_LUO);
+});
+
+test('where the page is used for a tree now, it is none of the handover', () => {
+  const memory = new SparseMemory();
+  luoWithMemfd(memory);
+  put(memory, 0x500000, Uint8Array.of(0xd0, 0x0d, 0xfe, 0xed));
+  const reader = new HandoverReader(memory);
+  const kept = { direction: 'incoming', sessions: 0x501000n } as const;
+  const { format, files } = readUser('LUO', reader.bytes(0x500000n, 32), reader, kept);
+  assert.deepEqual([format, files.map(({ name }) => name)], [FREED_LUO, ['vm/7']]);
 });

@@ -22,6 +22,8 @@ export function readUser(
   kept: KeptByKernel = { direction: undefined },
 ): UserContent {
   try {
+    // A tree's header alone is longer: what begins like one here was written when this was freed.
+    if (name === 'LUO' && blob.length === LUO.size) return readLuoStruct(blob, reader, kept);
     if (isFdt(blob)) return readTree(name, blob, reader, kept.direction);
     if (name === 'LUO' && blob.length >= LUO.size) {
       return readLuoStruct(blob, reader, kept);
