@@ -36,7 +36,9 @@ const OF_FORM: Readonly<Record<string, readonly string[]>> = {
   timer: ['-C'],
   trace: [
     ...['--list', '--buffer', '--spare', '--cpu', '--event', '--since', '--until', '--pid', '--comm', '--filter'],
-    ...['--raw', '--format', '--formats', '--progress', '--persistent'],
+    ...['--raw', '--format', '--formats', '--progress'],
+    // Memory that no kernel structure leads to: `kho` says why.
+    ...['--persistent', '--handover', '--memory'],
   ],
 };
 

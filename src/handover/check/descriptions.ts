@@ -1,5 +1,6 @@
+import { isExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
-import { fdtStrings, fdtValue, isFdt, readFdt } from '../fdt/fdt.js';
+import { type FdtNode, fdtStrings, fdtValue, isFdt, readFdt } from '../fdt/fdt.js';
 import type { DecodedNode, Handover, HandoverFile, HandoverUser, MemoryArea, PreservedMap } from '../model.js';
 import { blockAt } from '../preserved.js';
 import { PAGE, u64Of } from '../source-reader.js';
@@ -34,11 +35,11 @@ export function* checkDescriptions(handover: Handover): Generator<Finding | unde
 /** `reserve_mem_kho_revive` of mm/memblock.c. */
 function* checkMemblock({ name, bytes }: HandoverUser): Generator<Finding> {
   if (bytes === undefined) return;
-  if (!isFdt(bytes)) {
-    yield finding('refused', 'description', name, 'is no device tree');
+  const root = rootOf(bytes);
+  if (root === undefined) {
+    if (!isFdt(bytes)) yield finding('refused', 'description', name, 'is no device tree');
     return;
   }
-  const { root } = readFdt(bytes);
   yield* checkCompatible({ name, bytes }, 'memblock-v1');
   if (root.children.length > MOST_AREAS) {
     yield finding(
@@ -60,9 +61,20 @@ function* checkMemblock({ name, bytes }: HandoverUser): Generator<Finding> {
   }
 }
 
+/** Undefined for what is no tree, or none that can be read: what is wrong with that is the user's damage. */
+function rootOf(bytes: Uint8Array): FdtNode | undefined {
+  try {
+    return isFdt(bytes) ? readFdt(bytes).root : undefined;
+  } catch (error) {
+    if (isExhumeError(error)) return undefined;
+    throw error;
+  }
+}
+
 function* checkCompatible({ name, bytes }: Pick<HandoverUser, 'name' | 'bytes'>, wanted: string): Generator<Finding> {
-  if (bytes === undefined || !isFdt(bytes)) return;
-  const compatible = fdtStrings(fdtValue(readFdt(bytes).root, 'compatible'));
+  const root = bytes && rootOf(bytes);
+  if (root === undefined) return;
+  const compatible = fdtStrings(fdtValue(root, 'compatible'));
   if (compatible.includes(wanted)) return;
   yield finding('refused', 'version', name, `is ${compatible[0] ?? 'nothing'}: the next kernel takes ${wanted}`);
 }

@@ -116,6 +116,17 @@ const FAULTS: readonly (readonly [what: string, change: Change, begin: string, m
     /no device tree/,
   ],
   [
+    'memblock is a tree of a version that there is not',
+    {
+      other: {
+        name: 'memblock',
+        bytes: { hex: `d00dfeed${'00000028'.repeat(4)}000000630000006300000000${'00'.repeat(8)}` },
+      },
+    },
+    'refused description memblock',
+    /version 99/,
+  ],
+  [
     'memblock of another version',
     { memblock: { compatible: 'memblock-v2' } },
     'refused version memblock',
