@@ -82,7 +82,7 @@ test('check looks at the command line of the kernel that is to take it', async (
   assert.equal(status, 1);
   assert.match(stdout, /lost {5}reserve_mem trace: reserve_mem= asks for 8 MiB, it has 4 MiB/);
   const show = await exhume('kho', 'show', at('dump'), '--command-line', '');
-  assert.match(show.stderr, /EXH_USAGE: show has no target/);
+  assert.match(show.stderr, /EXH_USAGE: --command-line does not belong to show/);
 });
 
 test('a directory is as debugfs has it, a tree the same bytes', async () => {
@@ -120,7 +120,7 @@ test('mistakes are told with their places, and nothing is written', async () => 
   const nowhere = await exhume('kho', 'build', description({}));
   assert.match(nowhere.stderr, /EXH_USAGE: name what is to be written/);
   const show = await exhume('kho', 'show', at('tree'), '--tree', at('x'));
-  assert.match(show.stderr, /EXH_USAGE: --tree belongs to build/);
+  assert.match(show.stderr, /EXH_USAGE: --tree does not belong to show/);
 });
 
 test('kho build --ftrace-from: the rings of the kernel in a dump, at their addresses', async () => {
@@ -146,7 +146,7 @@ test('kho build --ftrace-from: the rings of the kernel in a dump, at their addre
     [['build', out, '--ftrace-from', SAMPLE_PATH], /takes the place of a description/],
     [['build', out, '--series', 'v2'], /belong to --ftrace-from/],
     [['build', '--ftrace-from', SAMPLE_PATH, '--buffer', 'nope', '-o', out], /no buffer nope/],
-    [['show', out, '--series', 'v2'], /--series belongs to build/],
+    [['show', out, '--series', 'v2'], /--series does not belong to show/],
     [['show'], /name what to show/],
   ] as const) {
     const refused = await exhume('kho', ...words);

@@ -42,7 +42,7 @@ test('kho check: without a handover nothing comes over: status 1', async () => {
 test('only check has a target', async () => {
   const { status, stderr } = await exhume('kho', 'show', `${FIXTURES}in-fdt.dtb`, '--target', SAMPLE_PATH);
   assert.equal(status, 2);
-  assert.match(stderr, /EXH_USAGE: show has no target/);
+  assert.match(stderr, /EXH_USAGE: --target does not belong to show/);
 });
 
 const directory = mkdtempSync(join(tmpdir(), 'exhume-kho-'));

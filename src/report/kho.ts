@@ -32,10 +32,12 @@ export function buildKho({ handovers, silent, memory, damage: found }: KhoInput)
 }
 
 function handoverReport(handover: Handover, places: Places): KhoHandover {
-  const { scratch, preserved, users, files, evidence, address: at, tree } = handover;
+  const { scratch, preserved, users, files, evidence, address: at, tree, series } = handover;
+  // In the series of 2023/24 the tree is copied for the next kernel, and is in no map.
+  const own = at === undefined || series === '2023' ? undefined : { address: at, size: tree.totalSize };
   return {
     ...headReport(handover),
-    place: placeOrNull(places, at === undefined ? undefined : { address: at, size: tree.totalSize }),
+    place: placeOrNull(places, own),
     scratch: scratch.map(areaReport),
     preserved:
       preserved === undefined || preserved.overwritten

@@ -19,15 +19,20 @@ type KhoOptions = HandoverOptions & {
   readonly dts?: true;
 };
 
-/** By the names that they have here. */
-const BUILD_OPTIONS = [
-  ['tree', '--tree'],
-  ['directory', '--directory'],
-  ['from', '--from'],
-  ['ftraceFrom', '--ftrace-from'],
-  ['series', '--series'],
-  ['buffer', '--buffer'],
-] as const;
+/** Options that not every action has: their names, and which have them. */
+const OPTIONS_OF: readonly (readonly [option: keyof KhoOptions, name: string, actions: readonly Action[]])[] = [
+  ['memory', '--memory', ['show', 'map', 'check', 'extract']],
+  ['dts', '--dts', ['show']],
+  ['image', '--image', ['map']],
+  ['target', '--target', ['check']],
+  ['commandLine', '--command-line', ['check']],
+  ['tree', '--tree', ['build']],
+  ['directory', '--directory', ['build']],
+  ['from', '--from', ['build']],
+  ['ftraceFrom', '--ftrace-from', ['build']],
+  ['series', '--series', ['build']],
+  ['buffer', '--buffer', ['build']],
+];
 
 /** `exhume kho`. */
 export function defineKho(program: Command, session: Session): void {
@@ -67,16 +72,16 @@ export function defineKho(program: Command, session: Session): void {
     .addOption(new Option('--directory <directory>', 'build: write the tree and descriptions, as debugfs has them'))
     .action(async (action: Action, path: string | undefined, name: string | undefined) => {
       const options = optionsOf<KhoOptions>(command);
-      if (options.dts && action !== 'show') throw new ExhumeError('EXH_USAGE', '--dts belongs to show');
+      refuseOptions(action, options);
+      if (name !== undefined && action !== 'extract') {
+        throw new ExhumeError('EXH_USAGE', `${action} takes no name`, { hint: 'extract does' });
+      }
       if (action === 'build') {
         const { output, ...rest } = options;
-        return session.answer(rest, () => build(session, path, name, options));
-      }
-      for (const [option, name] of BUILD_OPTIONS) {
-        if (options[option] !== undefined) throw new ExhumeError('EXH_USAGE', `${name} belongs to build`);
+        return session.answer(rest, () => build(session, path, options));
       }
       if (path === undefined) throw new ExhumeError('EXH_USAGE', `name what to ${action}: a tree, a directory, a dump`);
-      if (action !== 'extract') return session.answer(options, () => answer(session, action, path, name, options));
+      if (action !== 'extract') return session.answer(options, () => answer(session, action, path, options));
       // The file of -o is for the bytes.
       const { output, ...rest } = options;
       return session.answer(rest, () => extract(session, path, name, output, rest));
@@ -94,16 +99,7 @@ export function defineKho(program: Command, session: Session): void {
   example(command, 'exhume kho check vmcore --target other-vmcore', 'would the kernel of another dump take it?');
 }
 
-async function answer(
-  session: Session,
-  action: Action,
-  path: string,
-  name: string | undefined,
-  options: KhoOptions,
-): Promise<Answer> {
-  if (name !== undefined) throw new ExhumeError('EXH_USAGE', `${action} takes no name`, { hint: 'extract does' });
-  if (action !== 'check') refuseTarget(action, options);
-  refuseImage(action, options);
+async function answer(session: Session, action: Action, path: string, options: KhoOptions): Promise<Answer> {
   const { openHandovers } = await import('../handover-source.js');
   const source = await openHandovers(session, path, options);
   if (action === 'check') return check(session, source, options);
@@ -147,16 +143,7 @@ async function check(
   return { model, lines: () => khoCheckText(model), failed: !model.passed };
 }
 
-async function build(
-  session: Session,
-  path: string | undefined,
-  name: string | undefined,
-  options: KhoOptions,
-): Promise<Answer> {
-  refuseTarget('build', options);
-  refuseImage('build', options);
-  if (name !== undefined) throw new ExhumeError('EXH_USAGE', 'build takes no name', { hint: 'extract does' });
-  if (options.memory !== undefined) throw new ExhumeError('EXH_USAGE', 'build reads no memory');
+async function build(session: Session, path: string | undefined, options: KhoOptions): Promise<Answer> {
   const { output, tree, directory, from, ftraceFrom, series, buffer } = options;
   const { buildFromDump, buildFromFile, buildFromTrace } = await import('../kho-build.js');
   if (from !== undefined) {
@@ -183,8 +170,6 @@ async function extract(
   output: string | undefined,
   options: KhoOptions,
 ): Promise<Answer> {
-  refuseTarget('extract', options);
-  refuseImage('extract', options);
   if (name === undefined || output === undefined || output === '-') {
     throw new ExhumeError('EXH_USAGE', 'name what to extract, and the file to write', { hint: 'PATH NAME -o FILE' });
   }
@@ -212,18 +197,15 @@ async function extract(
   return { model, lines: () => khoExtractText(model) };
 }
 
-function refuseTarget(action: Action, { target, commandLine }: KhoOptions): void {
-  if (target === undefined && commandLine === undefined) return;
-  throw new ExhumeError('EXH_USAGE', `${action} has no target`, {
-    hint: '--target and --command-line belong to check',
-  });
-}
-
-function refuseImage(action: Action, { image, json }: KhoOptions): void {
-  if (image === undefined) return;
-  if (action !== 'map')
-    throw new ExhumeError('EXH_USAGE', `${action} draws nothing`, { hint: '--image belongs to map' });
-  if (image === '-' && json) {
+function refuseOptions(action: Action, options: KhoOptions): void {
+  for (const [option, name, actions] of OPTIONS_OF) {
+    if (options[option] !== undefined && !actions.includes(action)) {
+      throw new ExhumeError('EXH_USAGE', `${name} does not belong to ${action}`, {
+        hint: `it belongs to ${actions.join(', ')}`,
+      });
+    }
+  }
+  if (options.image === '-' && options.json) {
     throw new ExhumeError('EXH_USAGE', 'a picture is no JSON', { hint: '--image FILE draws beside the answer' });
   }
 }
