@@ -66,6 +66,16 @@ export function isExhumeError(error: unknown, ...codes: readonly ErrorCode[]): e
   return error instanceof ExhumeError && (codes.length === 0 || codes.includes(error.code));
 }
 
+/** What a step gives; undefined where it throws an error of ours: for facts that one can do without. */
+export function orUndefined<T>(step: () => T): T | undefined {
+  try {
+    return step();
+  } catch (error) {
+    if (isExhumeError(error)) return undefined;
+    throw error;
+  }
+}
+
 /** Whatever was thrown, as an error. */
 export function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));

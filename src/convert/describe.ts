@@ -1,5 +1,5 @@
 import { hex } from '../bytes/address.js';
-import { isExhumeError } from '../bytes/errors.js';
+import { orUndefined } from '../bytes/errors.js';
 import { bytesOf } from '../bytes/search.js';
 import type { Container, Note } from '../dump/container.js';
 import type { DumpDescription, UtsName, WrittenNote } from '../dump/description.js';
@@ -106,7 +106,7 @@ class RepairLog {
 const UTS_FIELDS = ['sysname', 'nodename', 'release', 'version', 'machine', 'domainname'] as const;
 
 function describeUts(kernel: Kernel | undefined, log: RepairLog): UtsName {
-  const own = kernel && attempt(() => readUts(kernel));
+  const own = kernel && orUndefined(() => readUts(kernel));
   const given = (field: keyof UtsName): string | undefined => {
     const claim = log.claimed(`utsname.${field}`);
     return claim === '' || claim === 'Unknown' ? undefined : claim;
@@ -171,7 +171,7 @@ function describePrstatus(container: Container, view: KernelView | undefined, lo
   }
   const cpus = presentCpus(view);
   const saved = cpus.flatMap((cpu): WrittenNote[] => {
-    const description = attempt(() => savedPrstatus(view, cpu));
+    const description = orUndefined(() => savedPrstatus(view, cpu));
     return description === undefined ? [] : [{ name: 'CORE', type: NT_PRSTATUS, description }];
   });
   if (saved.length > 0) log.note('NT_PRSTATUS', undefined, `${saved.length} CPUs`, 'crash_notes');
@@ -239,24 +239,14 @@ const SECTION_SIZE_BITS = 27;
 const MOST_PAGES = 1n << 40n;
 
 function viewOf(kernel: Kernel | undefined): KernelView | undefined {
-  return kernel && attempt(() => new KernelView(kernel));
+  return kernel && orUndefined(() => new KernelView(kernel));
 }
 
 /** Those that the machine has: a panicking kernel takes all others offline as it stops them. */
 function presentCpus(view: KernelView): readonly number[] {
-  return attempt(() => view.cpus('present')) ?? [];
+  return orUndefined(() => view.cpus('present')) ?? [];
 }
 
 function inHex(value: bigint | undefined): string | undefined {
   return value === undefined ? undefined : hex(value);
-}
-
-/** What the dump does not hold is not told by it. */
-function attempt<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (isExhumeError(error)) return undefined;
-    throw error;
-  }
 }

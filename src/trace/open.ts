@@ -39,8 +39,13 @@ export function persistentTraceOf(found: Iterable<FoundBuffer>): Trace {
 }
 
 function persistentTrace(buffers: readonly PersistentBuffer[]): Trace {
+  return unnamedTrace('persistent ring buffer', buffers);
+}
+
+/** Buffers of an x86-64 kernel that comes without the names of anything: `withFormatsOf` another source tells them. */
+export function unnamedTrace(source: string, buffers: readonly TraceBuffer[]): Trace {
   return {
-    source: 'persistent ring buffer',
+    source,
     release: undefined,
     littleEndian: true,
     longSize: 8,

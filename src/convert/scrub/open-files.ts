@@ -1,4 +1,4 @@
-import { ExhumeError, isExhumeError } from '../../bytes/errors.js';
+import { ExhumeError, orUndefined } from '../../bytes/errors.js';
 import type { KernelView } from '../../kernel/kernel-view.js';
 import type { Struct } from '../../kernel/types/struct.js';
 import type { SlabObjects } from './slab-objects.js';
@@ -32,17 +32,8 @@ export function openFilesByKind(view: KernelView, slabs: SlabObjects): ReadonlyM
   const files = new Map<FileKind, Struct[]>(Object.keys(OPERATIONS).map((kind) => [kind as FileKind, []]));
   for (const address of slabs.inUse(cache)) {
     const file = view.struct('file', address);
-    const kind = kinds.get(readable(() => file.pointer('f_op')) ?? 0n);
+    const kind = kinds.get(orUndefined(() => file.pointer('f_op')) ?? 0n);
     if (kind !== undefined) files.get(kind)?.push(file);
   }
   return files;
-}
-
-function readable<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (isExhumeError(error)) return undefined;
-    throw error;
-  }
 }

@@ -1,4 +1,4 @@
-import { isExhumeError } from '../../bytes/errors.js';
+import { orUndefined } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import { type FdtNode, fdtStrings, fdtValue, isFdt, readFdt } from '../fdt/fdt.js';
 import type { DecodedNode, Handover, HandoverFile, HandoverUser, MemoryArea, PreservedMap } from '../model.js';
@@ -63,12 +63,7 @@ function* checkMemblock({ name, bytes }: HandoverUser): Generator<Finding> {
 
 /** Undefined for what is no tree, or none that can be read: what is wrong with that is the user's damage. */
 function rootOf(bytes: Uint8Array): FdtNode | undefined {
-  try {
-    return isFdt(bytes) ? readFdt(bytes).root : undefined;
-  } catch (error) {
-    if (isExhumeError(error)) return undefined;
-    throw error;
-  }
+  return isFdt(bytes) ? orUndefined(() => readFdt(bytes).root) : undefined;
 }
 
 function* checkCompatible({ name, bytes }: Pick<HandoverUser, 'name' | 'bytes'>, wanted: string): Generator<Finding> {

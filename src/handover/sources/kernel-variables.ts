@@ -1,4 +1,4 @@
-import { isExhumeError } from '../../bytes/errors.js';
+import { orUndefined } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import type { PhysicalMemory } from '../../dump/memory.js';
 import type { Kernel } from '../../kernel/kernel.js';
@@ -24,17 +24,17 @@ const MOST_SETUP_DATA = 256;
 export function toldByKernel(memory: PhysicalMemory, kernel: Kernel): Told[] {
   const { symbols } = kernel;
   const told: Told[] = [];
-  const scratch = attempt(() => scratchOf(kernel)) ?? [];
+  const scratch = orUndefined(() => scratchOf(kernel)) ?? [];
   const out = symbols.address('kho_out');
-  const fdt = out === undefined ? undefined : attempt(() => kernel.memory.pointer(out));
+  const fdt = out === undefined ? undefined : orUndefined(() => kernel.memory.pointer(out));
   if (fdt !== undefined && fdt !== 0n) {
-    const address = attempt(() => kernel.pageTable.translate(fdt));
+    const address = orUndefined(() => kernel.pageTable.translate(fdt));
     if (typeof address === 'number') told.push({ place: 'kho_out.fdt', direction: 'outgoing', address, scratch });
   }
   const incoming = symbols.address('kho_in');
-  const at = incoming === undefined ? undefined : attempt(() => kernel.memory.u64(incoming));
+  const at = incoming === undefined ? undefined : orUndefined(() => kernel.memory.u64(incoming));
   if (at !== undefined && at !== 0n) {
-    const sessions = attempt(() => keptSessions(kernel));
+    const sessions = orUndefined(() => keptSessions(kernel));
     told.push({ place: 'kho_in.fdt_phys', direction: 'incoming', address: Number(at), scratch, sessions });
   }
   told.push(...toldBySetupData(memory, kernel), ...toldBySeries2023(kernel));
@@ -43,7 +43,7 @@ export function toldByKernel(memory: PhysicalMemory, kernel: Kernel): Told[] {
 
 /** `kho`, a `struct kho_out` with member `dt`: the series of 2023/24 writes its tree into memory of vmalloc, whose pages lie apart. */
 function toldBySeries2023(kernel: Kernel): Told[] {
-  const told = attempt((): Told | undefined => {
+  const told = orUndefined((): Told | undefined => {
     const view = new KernelView(kernel);
     const kho = view.variable('kho', 'kho_out');
     const start = kho.pointer('dt');
@@ -71,16 +71,16 @@ function toldBySetupData(memory: PhysicalMemory, kernel: Kernel): Told[] {
   const reader = new HandoverReader(memory);
   const params = kernel.symbols.address('boot_params');
   let next =
-    params === undefined ? undefined : attempt(() => kernel.memory.u64((params + SETUP_DATA) as typeof params));
+    params === undefined ? undefined : orUndefined(() => kernel.memory.u64((params + SETUP_DATA) as typeof params));
   for (let count = 0; next !== undefined && next !== 0n && count < MOST_SETUP_DATA; count++) {
     const here: bigint = next;
-    const header = attempt(() => reader.view(here, SETUP_HEADER));
+    const header = orUndefined(() => reader.view(here, SETUP_HEADER));
     if (header === undefined) break;
     next = header.getBigUint64(0, true);
     if (header.getUint32(8, true) !== SETUP_KHO) continue;
     const length = header.getUint32(12, true);
     if (length > KHO_DATA_SIZE) continue;
-    const data = attempt(() => reader.view(here + BigInt(SETUP_HEADER), length));
+    const data = orUndefined(() => reader.view(here + BigInt(SETUP_HEADER), length));
     const found = data && readKhoData(data);
     if (found !== undefined) told.push({ place: 'setup_data of type 10', direction: 'incoming', ...found });
   }
@@ -106,13 +106,4 @@ function keptSessions(kernel: Kernel): bigint | undefined {
   if (at === undefined) return undefined;
   const first = new KernelView(kernel).struct('luo_session_global', at).big('incoming.block_set.head_pa');
   return first === 0n ? undefined : first;
-}
-
-function attempt<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (isExhumeError(error)) return undefined;
-    throw error;
-  }
 }

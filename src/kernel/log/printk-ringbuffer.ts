@@ -1,5 +1,5 @@
 import { hex, type VirtualAddress } from '../../bytes/address.js';
-import { isExhumeError } from '../../bytes/errors.js';
+import { isExhumeError, orUndefined } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import type { VirtualMemory } from '../../machine/virtual-memory.js';
 import type { Layouts } from '../layouts.js';
@@ -57,20 +57,11 @@ export function readPrintkRingbuffer(source: LogSource, pointer: VirtualAddress)
   } catch (error) {
     if (!isExhumeError(error, 'EXH_NO_LAYOUT')) throw error;
     for (const layout of USUAL_LAYOUTS) {
-      const log = attempt(() => read(layout));
+      const log = orUndefined(() => read(layout));
       if (log !== undefined && log.damage.length === 0 && log.records.length > 0) {
         return { ...log, source: `${log.source} (this dump does not tell its layout; one fits)` };
       }
     }
-    throw error;
-  }
-}
-
-function attempt(read: () => KernelLog): KernelLog | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (isExhumeError(error)) return undefined;
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-import { isExhumeError } from '../../bytes/errors.js';
+import { orUndefined } from '../../bytes/errors.js';
 import type { KernelView } from '../kernel-view.js';
 import type { Task } from '../tasks/task.js';
 import type { TaskList } from '../tasks/task-list.js';
@@ -34,16 +34,6 @@ export function lockHolder(view: KernelView, list: TaskList, task: Task): Task |
     if (holder !== undefined && holder.address !== task.address) return holder;
   }
   return undefined;
-}
-
-/** What a step gives; undefined where memory or a member that it needs is not there. */
-function orUndefined<T>(step: () => T): T | undefined {
-  try {
-    return step();
-  } catch (error) {
-    if (isExhumeError(error)) return undefined;
-    throw error;
-  }
 }
 
 type Way = (view: KernelView, list: TaskList, task: Task) => bigint | undefined;

@@ -1,4 +1,4 @@
-import { type Damage, damageOf, isExhumeError } from '../../bytes/errors.js';
+import { type Damage, damageOf, orUndefined } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import type { KernelView } from '../../kernel/kernel-view.js';
 import type { TraceNames } from '../model.js';
@@ -33,7 +33,7 @@ export function readKernelNames(view: KernelView, damage: Damage[] = []): TraceN
     () => printkFormats({ memory, types, symbols }, strings),
     new Map<bigint, string>(),
   );
-  const string = (address: bigint) => (address === 0n ? undefined : readable(() => strings.at(address)));
+  const string = (address: bigint) => (address === 0n ? undefined : orUndefined(() => strings.at(address)));
   const hashPointer = pointerHash(view);
   return {
     comm: (pid) => (pid === 0 ? '<idle>' : comms.get(pid)),
@@ -99,13 +99,13 @@ function savedGroups({ memory, kernel: { symbols } }: KernelView): Groups | unde
   return {
     of: (pid) => {
       if (pid < 0 || pid > most) return undefined;
-      return readable(() => memory.u32(map + BigInt(pid * 4))) || undefined;
+      return orUndefined(() => memory.u32(map + BigInt(pid * 4))) || undefined;
     },
     *all() {
       const each = 1024;
       for (let first = 0; first <= most; first += each) {
         const count = Math.min(each, most + 1 - first);
-        const words = readable(() => viewOf(memory.bytes(map + BigInt(first * 4), count * 4)));
+        const words = orUndefined(() => viewOf(memory.bytes(map + BigInt(first * 4), count * 4)));
         for (let i = 0; words !== undefined && i < count; i++) {
           const group = words.getUint32(i * 4, memory.littleEndian);
           if (group !== 0) yield [first + i, group];
@@ -113,14 +113,4 @@ function savedGroups({ memory, kernel: { symbols } }: KernelView): Groups | unde
       }
     },
   };
-}
-
-/** Undefined for what is not in the dump. */
-function readable<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (isExhumeError(error)) return undefined;
-    throw error;
-  }
 }

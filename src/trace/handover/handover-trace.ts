@@ -11,9 +11,9 @@ import { type EventNumber, type FtraceArray, type FtraceNodes, ftraceNodes } fro
 import type { Handover } from '../../handover/model.js';
 import { hexText } from '../../handover/words.js';
 import { attempt } from '../../kernel/collect.js';
-import { traceFormats, USUAL_COMMON_FIELDS } from '../formats/trace-formats.js';
+import { traceFormats } from '../formats/trace-formats.js';
 import type { EventFormat, Trace, TraceBuffer, TraceFormats, TraceNames } from '../model.js';
-import { type NamedKernel, NO_NAMES, type RetoldTrace } from '../open.js';
+import { type NamedKernel, type RetoldTrace, unnamedTrace } from '../open.js';
 import { RecordCursor } from '../ring/sub-buffer.js';
 import { HandedOverRing } from './page-list.js';
 import { movedText, textDistance } from './text-place.js';
@@ -37,15 +37,10 @@ export function handoverTrace(handover: Handover, memory: PhysicalMemory): Retol
   const buffers = nodes.arrays.map((array) => bufferOf(array, memory));
   const place = handover.address === undefined ? '' : ` at ${hexText(handover.address)}`;
   const trace: Trace = {
-    source: `ring buffers in a kexec handover: ${handover.compatible} of the series of 2023/24, ${nodes.version}`,
-    release: undefined,
-    littleEndian: true,
-    longSize: 8,
-    onlineCpus: undefined,
-    formats: traceFormats(USUAL_COMMON_FIELDS, []),
-    names: NO_NAMES,
-    buffers,
-    clocks: undefined,
+    ...unnamedTrace(
+      `ring buffers in a kexec handover: ${handover.compatible} of the series of 2023/24, ${nodes.version}`,
+      buffers,
+    ),
     evidence: [`${[handover.direction, 'tree'].filter(Boolean).join(' ')}${place}: ${handover.evidence.join('; ')}`],
     damage: nodes.damage,
   };

@@ -1,4 +1,4 @@
-import { isExhumeError } from '../../bytes/errors.js';
+import { orUndefined } from '../../bytes/errors.js';
 import { clockIfAny } from '../../kernel/interrupts/clock.js';
 import type { KernelView } from '../../kernel/kernel-view.js';
 import type { TraceClocks } from '../model.js';
@@ -18,10 +18,10 @@ export function readTraceClocks(view: KernelView): TraceClocks | undefined {
     ['boot', toReal - toBoot],
     ['tai', toReal - toTai],
   ]);
-  const local = ifReadable(() => localToMonotonic(view));
+  const local = orUndefined(() => localToMonotonic(view));
   if (local !== undefined) clocks.set('local', toReal + local);
   const symbol = view.kernel.symbols.address('__gtod_offset');
-  const offset = symbol === undefined ? undefined : ifReadable(() => view.memory.i64(symbol));
+  const offset = symbol === undefined ? undefined : orUndefined(() => view.memory.i64(symbol));
   if (offset !== undefined) for (const name of ['global', 'perf']) clocks.set(name, toReal - offset);
   return { toReal: clocks };
 }
@@ -38,13 +38,4 @@ function localToMonotonic(view: KernelView): bigint | undefined {
     found = monotonic - data.big('tick_raw');
   }
   return found;
-}
-
-function ifReadable<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (isExhumeError(error)) return undefined;
-    throw error;
-  }
 }
