@@ -25,6 +25,8 @@ export function dumpDisk(index: number): string {
 }
 
 const WAIT_SECONDS = 240;
+/** How often a guest is started. */
+const STARTS = '1 2 3 4';
 /** For a guest inside a guest, which runs some fifty times slower than on a machine of its own. */
 const NESTED_WAIT_SECONDS = 1500;
 
@@ -117,16 +119,23 @@ function startGuest(guest: InnerGuest, commandLine = PLAIN_COMMAND_LINE): string
     ...['-chardev', `pipe,id=monitor,path=/tmp/${guest.name}`, '-mon', 'monitor'],
     ...(guest.vmcoreinfo ? ['-device', 'vmcoreinfo'] : []),
   ];
-  return `mkfifo /tmp/${guest.name}.in /tmp/${guest.name}.out
-{ ${guest.swapped ? 'echo 0 > /cgroup/swapped/cgroup.procs; ' : ''}${program} ${args.join(' ')} || echo "@@ failed: QEMU of ${guest.name}"; } &
-cat /tmp/${guest.name}.out > /tmp/${guest.name}.monitor &`;
+  const { name } = guest;
+  // Under two emulators a guest sometimes faults as it boots: its QEMU then ends, and says nothing.
+  return `mkfifo /tmp/${name}.in /tmp/${name}.out
+{ ${guest.swapped ? 'echo 0 > /cgroup/swapped/cgroup.procs; ' : ''}for try in ${STARTS}; do
+  cat /tmp/${name}.out > /tmp/${name}.monitor &
+  ${program} ${args.join(' ')} || echo "@@ failed: QEMU of ${name}"
+  [ -e /tmp/${name}.reached ] && break
+  echo "@@ ${name} ended at start $try"
+done; [ -e /tmp/${name}.reached ] || echo "@@ failed: ${name} ends as it boots"; } &`;
 }
 
 function reachGuest(guest: InnerGuest, seconds: number, dumpTo?: string): string {
   const { name } = guest;
   // What a guest tells of the one inside it is behind a bar.
   const marker = `^${guest.ending === 'panic' ? '[^|]*end Kernel panic' : READY}`;
-  const reached = waitUntil(`grep -q '${marker}' /tmp/${name}.serial`, seconds);
+  const reached = `${waitUntil(`grep -q '${marker}' /tmp/${name}.serial`, seconds)}
+touch /tmp/${name}.reached`;
   if (guest.unasked) return `${reached}\nask ${name} stop > /dev/null`;
   const state = { panic: '', hung: 'CPL=3', idle: 'HLT=1' }[guest.ending];
   const caught =
