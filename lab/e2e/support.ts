@@ -85,8 +85,12 @@ export const TIMED = /\[ *\d+\.\d{6}\] .*/;
 
 /** Lines with a time stamp; whatever else stood on the console before one (a terminal's escapes, a program's words) goes. */
 export function timed(text: string): string[] {
-  return text
-    .replaceAll('\r', '')
-    .split('\n')
-    .flatMap((line) => TIMED.exec(line)?.[0] ?? []);
+  return (
+    text
+      .replaceAll('\r', '')
+      // The end of a program's line may leave the port only amid what the kernel writes as it dies.
+      .replaceAll(/(\[ *)\n( *\d+\.\d{6}\])/g, '$1$2')
+      .split('\n')
+      .flatMap((line) => TIMED.exec(line)?.[0] ?? [])
+  );
 }

@@ -103,6 +103,16 @@ test('a map that others wrote over since the handover was taken is no damage, an
   assert.ok(read('outgoing').damage.length > 0);
 });
 
+test('nor is one whose tree was written over in part, so that it still seems to have the page of the handover', () => {
+  const memory = new SparseMemory();
+  radixTree(memory, 0x100000, [[0x50000, 0]]);
+  viewOf(memory.at(0x100)).setBigUint64(8, 0x43efb1n, true);
+  const blob = tree('kho-v4', { 'preserved-memory-map': u64(0x100000) });
+  const facts = { direction: 'incoming', address: 0x50000, scratch: [], evidence: [] } as const;
+  const { damage, preserved } = readHandover(blob, { memory, blobs: new Map() }, facts);
+  assert.deepEqual([damage, preserved?.blocks, preserved?.overwritten], [[], [], true]);
+});
+
 for (const size of [512, PAGE]) {
   test(`kho-v1 with bitmaps of ${size} bytes: their size is told by how they lie`, () => {
     const memory = new SparseMemory();

@@ -107,9 +107,13 @@ export function readUpstream(tree: Fdt, source: HandoverSource, facts: UpstreamF
   };
 }
 
-/** The tree itself is always preserved: a map without it, of a handover that was taken, is what others wrote since. */
-function isOverwritten({ blocks }: PreservedMap, { direction, address }: UpstreamFacts): boolean {
+/**
+ * The tree itself is always preserved, and a map that was taken was whole: one without the tree, or one that breaks off, is what
+ * others wrote there since.
+ */
+function isOverwritten({ blocks, damage }: PreservedMap, { direction, address }: UpstreamFacts): boolean {
   if (direction !== 'incoming' || address === undefined) return false;
+  if (damage.some(({ code }) => code === 'EXH_BAD_STRUCTURE')) return true;
   return !blocks.some((block) => block.address <= address && address < block.address + block.size);
 }
 
