@@ -20,4 +20,5 @@ const wanted = process.argv.slice(2).filter((argument) => argument !== '--built'
 const tests = readdirSync(dist, { recursive: true })
   .filter((path) => path.endsWith('.test.js') && (wanted.length === 0 || wanted.some((part) => path.includes(part))))
   .map((path) => join('dist', path));
-run(process.execPath, ['--enable-source-maps', '--test', '--test-concurrency=2', ...tests]);
+// This reporter names those that failed at the end, wherever the output goes.
+run(process.execPath, ['--enable-source-maps', '--test', '--test-reporter=spec', '--test-concurrency=2', ...tests]);

@@ -66,12 +66,12 @@ export function isExhumeError(error: unknown, ...codes: readonly ErrorCode[]): e
   return error instanceof ExhumeError && (codes.length === 0 || codes.includes(error.code));
 }
 
-/** What a step gives; undefined where it throws an error of ours: for facts that one can do without. */
-export function orUndefined<T>(step: () => T): T | undefined {
+/** What a step gives; undefined where it throws an error of ours (one of these, when codes are named): for facts that one can do without. */
+export function orUndefined<T>(step: () => T, ...codes: readonly ErrorCode[]): T | undefined {
   try {
     return step();
   } catch (error) {
-    if (isExhumeError(error)) return undefined;
+    if (isExhumeError(error, ...codes)) return undefined;
     throw error;
   }
 }

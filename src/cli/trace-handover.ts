@@ -1,4 +1,4 @@
-import { isExhumeError } from '../bytes/errors.js';
+import { orUndefined } from '../bytes/errors.js';
 import type { PhysicalMemory } from '../dump/memory.js';
 import type { FtraceTarget } from '../handover/ftrace/check.js';
 import type { Handover } from '../handover/model.js';
@@ -32,10 +32,5 @@ export function targetOfTrace(handovers: readonly Handover[], kernel: Kernel | u
 
 /** Undefined for a kernel that doesn't tell its types, or is built without ftrace. */
 export function unlessUntold<T>(step: () => T): T | undefined {
-  try {
-    return step();
-  } catch (error) {
-    if (isExhumeError(error, 'EXH_NO_LAYOUT', 'EXH_NO_SYMBOL')) return undefined;
-    throw error;
-  }
+  return orUndefined(step, 'EXH_NO_LAYOUT', 'EXH_NO_SYMBOL');
 }

@@ -1,4 +1,4 @@
-import { ExhumeError, isExhumeError } from '../bytes/errors.js';
+import { ExhumeError, orUndefined } from '../bytes/errors.js';
 import type { WrittenNote } from '../dump/description.js';
 import type { PhysicalMemory } from '../dump/memory.js';
 import type { Kernel } from '../kernel/kernel.js';
@@ -11,7 +11,7 @@ import { toldByKernel } from './sources/kernel-variables.js';
 import { treeAt, treesIn } from './sources/memory-trees.js';
 import { toldByNotes } from './sources/note.js';
 import type { ToldByFiles } from './sources/system-files.js';
-import type { SilentPlace } from './sources/told.js';
+import type { SilentPlace, Told } from './sources/told.js';
 import { isUpstream, readUpstream, UPSTREAM_NAMES, type UpstreamFacts } from './upstream/read.js';
 import { hexText } from './words.js';
 
@@ -49,8 +49,7 @@ export function findHandovers(
   const built = joinTold(toldByNotes(notes), memory, false).handovers.flatMap((one) => readable(one, memory));
   // All that stands there is its own, and may be much.
   if (built.length > 0) return built;
-  const told = kernel === undefined ? [] : toldByKernel(memory, kernel);
-  const { handovers } = joinTold(told, memory, false);
+  const { handovers } = joinTold(byKernel(memory, kernel), memory, false);
   return withSearched(handovers, memory).flatMap((one) => readable(one, memory));
 }
 
@@ -69,8 +68,7 @@ export function fileHandovers(
   memory: PhysicalMemory | undefined,
   kernel: Kernel | undefined,
 ): FileHandovers {
-  const byKernel = memory === undefined || kernel === undefined ? [] : toldByKernel(memory, kernel);
-  const joined = joinTold([...told, ...byKernel], memory, true);
+  const joined = joinTold([...told, ...byKernel(memory, kernel)], memory, true);
   const ofFiles = joined.handovers.filter(({ places }) => places.some((place) => told.includes(place)));
   return {
     handovers: ofFiles.map((one) => readJoined(one, memory)),
@@ -87,12 +85,15 @@ export function liveHandovers(
   memory: PhysicalMemory | undefined,
   kernel: Kernel | undefined,
 ): FileHandovers {
-  const byKernel = memory === undefined || kernel === undefined ? [] : toldByKernel(memory, kernel);
-  const joined = joinTold([...told, ...byKernel], memory, false);
+  const joined = joinTold([...told, ...byKernel(memory, kernel)], memory, false);
   const found = joined.handovers.flatMap((one) => readable(one, memory));
   const handovers =
     found.length > 0 || memory === undefined ? found : withSearched([], memory).flatMap((one) => readable(one, memory));
   return { handovers, silent: [...silent, ...joined.silent] };
+}
+
+function byKernel(memory: PhysicalMemory | undefined, kernel: Kernel | undefined): readonly Told[] {
+  return memory === undefined || kernel === undefined ? [] : toldByKernel(memory, kernel);
 }
 
 function readJoined(joined: Joined, memory: PhysicalMemory | undefined): Handover {
@@ -101,12 +102,8 @@ function readJoined(joined: Joined, memory: PhysicalMemory | undefined): Handove
 
 /** What is no handover after all is none. */
 function readable(joined: Joined, memory: PhysicalMemory | undefined): Handover[] {
-  try {
-    return [readJoined(joined, memory)];
-  } catch (error) {
-    if (isExhumeError(error)) return [];
-    throw error;
-  }
+  const handover = orUndefined(() => readJoined(joined, memory));
+  return handover === undefined ? [] : [handover];
 }
 
 /**

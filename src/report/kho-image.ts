@@ -1,8 +1,8 @@
 import type { PhysicalRange } from '../dump/memory.js';
-import { AreaSet } from '../handover/area-set.js';
-import type { Handover, MemoryArea } from '../handover/model.js';
+import { AreaSet, overlaps } from '../handover/area-set.js';
+import type { Handover, MemoryArea, NamedArea } from '../handover/model.js';
 import { headReport } from './kho.js';
-import { namedAreas, type OwnedArea, type OwnedBlock, ownedBlocks } from './kho-owners.js';
+import { namedByAddress, type OwnedBlock, ownedBlocks } from './kho-owners.js';
 import { chosenScales, type Window } from './kho-scales.js';
 import type { KhoHead } from './schema/kho.js';
 
@@ -96,7 +96,7 @@ interface Mark extends MemoryArea {
 }
 
 function handoverImage(handover: Handover, ranges: readonly PhysicalRange[] | undefined): HandoverImage {
-  const named = namedAreas(handover);
+  const named = namedByAddress(handover);
   const blocks = ownedBlocks(handover, named);
   const ram = ranges?.map(({ start, end }): Mark => ({ kind: 'ram', address: start, size: end - start }));
   const owners = ownerRows(handover, named, blocks);
@@ -133,7 +133,7 @@ function furthestOf(rows: readonly Row[]): number {
 }
 
 /** A row for each owner, by where it begins; the smallest share one when there are many. */
-function ownerRows(handover: Handover, named: readonly OwnedArea[], blocks: readonly OwnedBlock[]): Row[] {
+function ownerRows(handover: Handover, named: readonly NamedArea[], blocks: readonly OwnedBlock[]): Row[] {
   const kept = new AreaSet(handover.preserved?.blocks ?? []);
   const { preserved } = handover;
   const known = preserved !== undefined && preserved.overwritten !== true;
@@ -142,9 +142,9 @@ function ownerRows(handover: Handover, named: readonly OwnedArea[], blocks: read
   for (const { owner = NOBODY, order, count, address, size } of blocks) {
     marks.push([ofWhom(owner), { kind: 'preserved', address, size, order, count, about: owner }]);
   }
-  for (const { owner, address, size } of named) {
+  for (const { what, address, size } of named) {
     for (const gap of kept.gaps({ address, size })) {
-      marks.push([ofWhom(owner), { ...gap, kind: 'named', about: `${owner}: ${unmapped}` }]);
+      marks.push([ofWhom(what), { ...gap, kind: 'named', about: `${what}: ${unmapped}` }]);
     }
   }
   const fine = byOwner(marks);
@@ -193,7 +193,7 @@ function sorted(marks: readonly Mark[]): Mark[] {
 /** What lies where it should not. */
 function faultsOf(
   { scratch, preserved }: Handover,
-  named: readonly OwnedArea[],
+  named: readonly NamedArea[],
   blocks: readonly OwnedBlock[],
   ranges: readonly PhysicalRange[] | undefined,
 ): Mark[] {
@@ -202,36 +202,27 @@ function faultsOf(
     for (const area of areas) found.push({ kind: 'fault', address: area.address, size: area.size, about });
   };
   const free = new AreaSet(scratch);
-  const ram = ranges && new AreaSet(ranges.map(({ start, end }) => ({ address: start, size: end - start })));
+  const ram = ranges && AreaSet.ofRanges(ranges);
   for (const block of blocks) {
     const owner = block.owner ?? 'preserved memory';
     add(free.within(block), `${owner}: in scratch memory`);
     if (ram !== undefined) add(ram.gaps(block), `${owner}: no RAM is there`);
   }
   for (const own of preserved?.own ?? []) add(free.within(own), 'a page of the map: in scratch memory');
-  add(twice(blocks), 'blocks that overlap each other');
+  add(overlaps(blocks), 'blocks that overlap each other');
   for (const [one, other] of pairsThatOverlap(named)) {
     const start = Math.max(one.address, other.address);
     const size = Math.min(one.address + one.size, other.address + other.size) - start;
-    add([{ address: start, size }], `${one.owner} and ${other.owner} overlap`);
+    add([{ address: start, size }], `${one.what} and ${other.what} overlap`);
   }
   return sorted(found);
 }
 
-/** Memory in more than one of the blocks, which ascend by address. */
-function* twice(blocks: readonly MemoryArea[]): Generator<MemoryArea> {
-  let furthest = 0;
-  for (const { address, size } of blocks) {
-    if (address < furthest) yield { address, size: Math.min(furthest, address + size) - address };
-    furthest = Math.max(furthest, address + size);
-  }
-}
-
 /** Each area with the one that reaches furthest before it, where they overlap. */
-function* pairsThatOverlap(named: readonly OwnedArea[]): Generator<[OwnedArea, OwnedArea]> {
-  let furthest: OwnedArea | undefined;
+function* pairsThatOverlap(named: readonly NamedArea[]): Generator<[NamedArea, NamedArea]> {
+  let furthest: NamedArea | undefined;
   for (const area of named) {
-    if (furthest !== undefined && area.address < furthest.address + furthest.size && area.owner !== furthest.owner) {
+    if (furthest !== undefined && area.address < furthest.address + furthest.size && area.what !== furthest.what) {
       yield [furthest, area];
     }
     if (furthest === undefined || area.address + area.size > furthest.address + furthest.size) furthest = area;

@@ -1,11 +1,7 @@
 import { AreaSet } from '../handover/area-set.js';
-import type { Handover, MemoryArea } from '../handover/model.js';
+import type { Handover, MemoryArea, NamedArea } from '../handover/model.js';
+import { namedAreas } from '../handover/named-areas.js';
 import { FirstOverlap } from './first-overlap.js';
-
-/** Memory with the one who named it. */
-export interface OwnedArea extends MemoryArea {
-  readonly owner: string;
-}
 
 /** Preserved memory, blocks that touch and are alike joined. */
 export interface OwnedBlock extends MemoryArea {
@@ -18,18 +14,13 @@ export interface OwnedBlock extends MemoryArea {
   readonly scratch: boolean;
 }
 
-/** Everything that somebody names, by address: the tree, descriptions, and what these lead to. */
-export function namedAreas({ address, tree, users }: Handover): OwnedArea[] {
-  const named: OwnedArea[] = address === undefined ? [] : [{ address, size: tree.totalSize, owner: 'the tree' }];
-  for (const { name, blob, areas } of users) {
-    if (blob !== undefined) named.push({ ...blob, owner: name });
-    for (const { address: start, size, what } of areas) named.push({ address: start, size, owner: what });
-  }
-  return named.sort((a, b) => a.address - b.address);
+/** Everything that somebody names, by address. */
+export function namedByAddress(handover: Handover): NamedArea[] {
+  return [...namedAreas(handover)].sort((a, b) => a.address - b.address);
 }
 
 /** The preserved blocks with their owners: of several the one that begins first. */
-export function ownedBlocks({ preserved, scratch }: Handover, named: readonly OwnedArea[]): OwnedBlock[] {
+export function ownedBlocks({ preserved, scratch }: Handover, named: readonly NamedArea[]): OwnedBlock[] {
   const owners = new FirstOverlap(named);
   const free = new AreaSet(scratch);
   const joined: (MemoryArea & {
@@ -41,7 +32,7 @@ export function ownedBlocks({ preserved, scratch }: Handover, named: readonly Ow
   })[] = [];
   for (const block of preserved?.blocks ?? []) {
     const { address, size, order } = block;
-    const owner = owners.of(block)?.owner;
+    const owner = owners.of(block)?.what;
     const inScratch = !free.within(block).next().done;
     const last = joined.at(-1);
     const alike = last !== undefined && last.order === order && last.owner === owner && last.scratch === inScratch;

@@ -19,7 +19,7 @@ export class Places {
     this.kept = new AreaSet(blocks);
     this.blocks = new FirstOverlap(blocks);
     this.scratch = new AreaSet(scratch);
-    this.ram = ranges && new AreaSet(ranges.map(({ start, end }) => ({ address: start, size: end - start })));
+    this.ram = ranges && AreaSet.ofRanges(ranges);
   }
 
   /** `preserved, order 9`, `not in the map`, `no RAM`; several where it is so. Empty: nothing is known. */

@@ -4,7 +4,7 @@ import type { PhysicalMemory } from '../dump/memory.js';
 import type { DecodedNode, Handover, MemoryArea } from '../handover/model.js';
 import { PAGE } from '../handover/source-reader.js';
 import type { SilentPlace } from '../handover/sources/told.js';
-import { namedAreas, ownedBlocks } from './kho-owners.js';
+import { namedByAddress, ownedBlocks } from './kho-owners.js';
 import { Places } from './kho-places.js';
 import type { KhoHandover, KhoHead, KhoLine, KhoReport } from './schema/kho.js';
 import { damageReport, hexOrNull } from './words.js';
@@ -46,7 +46,7 @@ function handoverReport(handover: Handover, places: Places): KhoHandover {
             form: preserved.form,
             own: preserved.own.length,
             bytes: preserved.blocks.reduce((sum, { size }) => sum + size, 0),
-            blocks: ownedBlocks(handover, namedAreas(handover)).map(
+            blocks: ownedBlocks(handover, namedByAddress(handover)).map(
               ({ address, size, order, owner, scratch: inside }) => ({
                 address: hex(address),
                 size,

@@ -256,3 +256,18 @@ test('the series of 2023/24: trace buffers, and the names of its versions', () =
     assert.ok(built.address % 0x10000 === 0 && built.address >= 0x20000000);
   }
 });
+
+test("a guest's whole memory in single pages is read as one file", () => {
+  const memfd = { size: '1G', content: { random: 1 } };
+  const built = build({
+    version: 'kho-v4',
+    users: [{ name: 'LUO', luo: { sessions: [{ name: 'vm', files: [{ token: 1, memfd }] }] } }],
+  });
+  const { files, users, damage } = read(built);
+  assert.deepEqual(
+    files.map(({ name, folios }) => [name, folios.length]),
+    [['vm/1', 2 ** 18]],
+  );
+  assert.ok((users[0]?.areas.length ?? 0) > 2 ** 18);
+  assert.deepEqual(damage, []);
+});

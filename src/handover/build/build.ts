@@ -1,7 +1,7 @@
 import type { ByteSource } from '../../bytes/byte-source.js';
 import { ByteWriter } from '../../bytes/byte-writer.js';
 import type { WrittenNote } from '../../dump/description.js';
-import { AreaSet } from '../area-set.js';
+import { AreaSet, wholePages } from '../area-set.js';
 import { type FdtLayout, type NewNode, writeFdt } from '../fdt/fdt-write.js';
 import type { Handover, MemoryArea, PreservedBlock } from '../model.js';
 import { PAGE } from '../source-reader.js';
@@ -11,7 +11,7 @@ import { bytesContent } from './content.js';
 import { addressOf, type BuildContext, hexOf, sized, sizeOf } from './context.js';
 import type { KhoBuildDescription, VERSIONS } from './description.js';
 import type { Image, PlacedContent } from './image.js';
-import { type BuildWarning, Layout, type Piece, usage, wholePages } from './layout.js';
+import { type BuildWarning, Layout, type Piece, usage } from './layout.js';
 import { MapPages, placeBitmaps, placeRadixTree } from './preserved-map.js';
 import type { Series } from './series-2023.js';
 import { memValue, type PlannedNode, renderNode, textValue, u64Value } from './tree.js';

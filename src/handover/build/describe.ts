@@ -1,11 +1,10 @@
 import { hex } from '../../bytes/address.js';
 import { ExhumeError } from '../../bytes/errors.js';
 import { PAGE_STATES, type PhysicalMemory, PRESENT } from '../../dump/memory.js';
-import { AreaSet } from '../area-set.js';
+import { AreaSet, wholePages } from '../area-set.js';
 import type { Handover, MemoryArea } from '../model.js';
 import { PAGE } from '../source-reader.js';
 import { type KhoBuildDescription, VERSIONS } from './description.js';
-import { wholePages } from './layout.js';
 
 /** What contents name as their file: all physical memory, its offsets addresses. */
 export const MEMORY_FILE = 'memory';

@@ -1,15 +1,11 @@
-import type { Pfn, PhysicalAddress } from '../../bytes/address.js';
+import type { Pfn } from '../../bytes/address.js';
 import type { ByteSink } from '../../bytes/byte-sink.js';
 import type { WrittenNote } from '../../dump/description.js';
 import { type LoadHeader, sizeOfElfHeaders, writeElfHeaders } from '../../dump/elf-headers.js';
-import {
-  joinRanges,
-  type MissingState,
-  type PageState,
-  PhysicalMemory,
-  type PhysicalRange,
-} from '../../dump/memory.js';
+import { IntervalIndex } from '../../dump/intervals.js';
+import { type MissingState, type PageState, PhysicalMemory, type PhysicalRange } from '../../dump/memory.js';
 import { serializeNotes } from '../../dump/notes.js';
+import { AreaSet, wholePages } from '../area-set.js';
 import type { MemoryArea } from '../model.js';
 import { PAGE } from '../source-reader.js';
 import type { Content } from './content.js';
@@ -28,9 +24,11 @@ export interface PlacedContent extends MemoryArea {
  */
 export class Image extends PhysicalMemory {
   readonly pageSize = PAGE;
-  /** Pages that the image has, and all that there are; each ascending. */
-  private readonly present: readonly PhysicalRange[];
-  private readonly described: readonly PhysicalRange[];
+  /** Pages that the image has, and all that there are. */
+  private readonly present: AreaSet;
+  private readonly described: AreaSet;
+  /** Of `placed`. */
+  private readonly index: IntervalIndex;
 
   /**
    * @param placed ascending, none over another, none without bytes
@@ -43,22 +41,23 @@ export class Image extends PhysicalMemory {
     private readonly patches: readonly PlacedContent[],
   ) {
     super();
-    this.present = joinRanges([...placed, ...patches].map(pagesOf));
-    this.described = joinRanges([...this.present, ...ram.map(pagesOf)]);
+    this.present = new AreaSet([...placed, ...patches].map(wholePages));
+    this.described = new AreaSet([...this.present.areas(), ...ram.map(wholePages)]);
+    this.index = IntervalIndex.of(placed.map(({ address, size }) => ({ start: address, end: address + size })));
   }
 
   ranges(): readonly PhysicalRange[] {
-    return this.described;
+    return this.described.ranges;
   }
 
   override presentRanges(): readonly PhysicalRange[] {
-    return this.present;
+    return this.present.ranges;
   }
 
   state(pfn: Pfn): PageState {
     const address = pfn * PAGE;
-    if (holds(this.present, address)) return 'present';
-    return holds(this.described, address) ? 'excluded' : 'absent';
+    if (this.present.covers(address)) return 'present';
+    return this.described.covers(address) ? 'excluded' : 'absent';
   }
 
   page(pfn: Pfn): Uint8Array | MissingState {
@@ -82,7 +81,7 @@ export class Image extends PhysicalMemory {
 
   /** What stands there, in the order in which it goes over each other. */
   private *at(address: number, size: number): Generator<PlacedContent> {
-    for (let index = firstAfter(this.placed, address); ; index++) {
+    for (let index = this.index.at(address); ; index++) {
       const one = this.placed[index];
       if (one === undefined || one.address >= address + size) break;
       yield one;
@@ -131,10 +130,11 @@ export class Image extends PhysicalMemory {
       loads.push({ virtual: 0n, physical: start, fileOffset, fileSize: inFile ? size : 0, memorySize: size });
       if (inFile) fileOffset += size;
     };
+    const present = this.present.ranges;
     let index = 0;
-    for (const { start, end } of this.described) {
+    for (const { start, end } of this.described.ranges) {
       let at: number = start;
-      for (let part = this.present[index]; part !== undefined && part.start < end; part = this.present[++index]) {
+      for (let part = present[index]; part !== undefined && part.start < end; part = present[++index]) {
         add(at, part.start, false);
         add(part.start, part.end, true);
         at = part.end;
@@ -152,36 +152,4 @@ function copyInto({ address: start, size, content }: PlacedContent, address: num
   const to = Math.min(start + size, address + into.length);
   const length = Math.min(to - from, content.size - (from - start));
   if (length > 0) content.read(from - start, into.subarray(from - address, from - address + length));
-}
-
-function pagesOf({ address, size }: MemoryArea): PhysicalRange {
-  return {
-    start: (Math.floor(address / PAGE) * PAGE) as PhysicalAddress,
-    end: (Math.ceil((address + size) / PAGE) * PAGE) as PhysicalAddress,
-  };
-}
-
-function holds(ranges: readonly PhysicalRange[], address: number): boolean {
-  let low = 0;
-  let high = ranges.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((ranges[middle]?.end ?? 0) <= address) low = middle + 1;
-    else high = middle;
-  }
-  const found = ranges[low];
-  return found !== undefined && found.start <= address;
-}
-
-/** The first of ascending pieces that ends behind an address. */
-function firstAfter(pieces: readonly MemoryArea[], address: number): number {
-  let low = 0;
-  let high = pieces.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    const piece = pieces[middle];
-    if (piece !== undefined && piece.address + piece.size <= address) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -1,6 +1,6 @@
 import { hex } from '../../bytes/address.js';
 import { ExhumeError } from '../../bytes/errors.js';
-import { AreaSet } from '../area-set.js';
+import { AreaSet, wholePages } from '../area-set.js';
 import type { MemoryArea, PreservedBlock } from '../model.js';
 import { PAGE } from '../source-reader.js';
 import { bytesContent, type Content } from './content.js';
@@ -229,12 +229,6 @@ export class Layout {
 /** A block of the map, and who asked for it. */
 export interface PlannedBlock extends PreservedBlock {
   readonly path: string;
-}
-
-/** The pages that an area lies in. */
-export function wholePages({ address, size }: MemoryArea): MemoryArea {
-  const start = Math.floor(address / PAGE) * PAGE;
-  return { address: start, size: Math.ceil((address + size - start) / PAGE) * PAGE };
 }
 
 /** As large as a folio for so many bytes is: 2^order pages. */

@@ -1,6 +1,7 @@
 import { PAGE_STATES, type PhysicalMemory } from '../../dump/memory.js';
-import { AreaSet } from '../area-set.js';
+import { AreaSet, overlaps } from '../area-set.js';
 import type { Handover, MemoryArea } from '../model.js';
+import { namedAreas } from '../named-areas.js';
 import { blockAt } from '../preserved.js';
 import { PAGE } from '../source-reader.js';
 import { sizeText } from '../words.js';
@@ -68,15 +69,6 @@ function* checkScratch({ scratch, series }: Handover): Generator<Finding | undef
   );
 }
 
-/** What blocks have in common with those before them; blocks ascend by address. */
-function* overlaps(blocks: readonly MemoryArea[]): Generator<MemoryArea> {
-  let end = 0;
-  for (const { address, size } of blocks) {
-    if (address < end) yield { address, size: Math.min(end, address + size) - address };
-    end = Math.max(end, address + size);
-  }
-}
-
 /** Pages of the map itself: nobody preserves them, and they are read once, when only scratch memory was written to. */
 function* checkOwn({ preserved, direction }: Handover, kept: AreaSet, free: AreaSet): Generator<Finding | undefined> {
   // Of a handover that was taken they may be anything by now.
@@ -103,7 +95,7 @@ function* checkOwn({ preserved, direction }: Handover, kept: AreaSet, free: Area
 
 /** Memory that users lead to is to be preserved, and in the blocks that they say. */
 function* checkNamed(handover: Handover, kept: AreaSet): Generator<Finding | undefined> {
-  const named = namedAreas(handover);
+  const named = areasByName(handover);
   const unread = unreadMap(handover, kept);
   if (unread !== undefined) {
     yield finding('note', 'map', PRESERVED, `${unread}: what users name was not compared with it`);
@@ -190,23 +182,18 @@ function unreadMap({ direction, preserved, address }: Handover, kept: AreaSet): 
 }
 
 /** Everything that is named, by who names it. */
-function namedAreas({ address, tree, users }: Handover): Map<string, MemoryArea[]> {
+function areasByName(handover: Handover): Map<string, MemoryArea[]> {
   const named = new Map<string, MemoryArea[]>();
-  const add = (about: string, { address: start, size }: MemoryArea): void => {
-    const list = named.get(about);
-    if (list === undefined) named.set(about, [{ address: start, size }]);
-    else list.push({ address: start, size });
-  };
-  if (address !== undefined) add('the tree', { address, size: tree.totalSize });
-  for (const { name, blob, areas } of users) {
-    if (blob !== undefined) add(name, blob);
-    for (const area of areas) add(area.what, area);
+  for (const { address, size, what } of namedAreas(handover)) {
+    const list = named.get(what);
+    if (list === undefined) named.set(what, [{ address, size }]);
+    else list.push({ address, size });
   }
   return named;
 }
 
 function* checkPresence(kept: AreaSet, memory: PhysicalMemory): Generator<Finding | undefined> {
-  const ram = new AreaSet(memory.ranges().map(({ start, end }) => ({ address: start, size: end - start })));
+  const ram = AreaSet.ofRanges(memory.ranges());
   yield findingAbout(
     { severity: 'lost', check: 'ram', about: PRESERVED, message: 'is no RAM that this machine has' },
     flat(kept.areas(), (area) => ram.gaps(area)),

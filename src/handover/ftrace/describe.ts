@@ -1,9 +1,8 @@
 import type { Pfn } from '../../bytes/address.js';
 import { ExhumeError } from '../../bytes/errors.js';
 import type { PhysicalMemory, PhysicalRange } from '../../dump/memory.js';
-import { AreaSet } from '../area-set.js';
+import { AreaSet, wholePages } from '../area-set.js';
 import type { KhoBuildDescription, MemDescription, TreeDescription } from '../build/description.js';
-import { wholePages } from '../build/layout.js';
 import type { MemoryArea } from '../model.js';
 import { PAGE } from '../source-reader.js';
 import { type EventShape, eventNumbers } from './fingerprint.js';

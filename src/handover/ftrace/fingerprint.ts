@@ -75,7 +75,7 @@ export function matchEvents<T extends EventShape>(
   const known = new Map<number, T>();
   const unmatched: EventNumber[] = [];
   const ambiguous: { number: EventNumber; candidates: readonly T[] }[] = [];
-  const groups = new Map<number | string, EventNumber[]>();
+  const groups = new Map<number | string, Map<number, EventNumber>>();
   for (const number of numbers) {
     if (isStatic(number)) {
       // Not all of them have a format.
@@ -85,14 +85,15 @@ export function matchEvents<T extends EventShape>(
     }
     const key = number.fingerprint ?? number.name ?? '';
     const same = groups.get(key);
-    if (same === undefined) groups.set(key, [number]);
-    else if (!same.some(({ id }) => id === number.id)) same.push(number);
+    if (same === undefined) groups.set(key, new Map([[number.id, number]]));
+    else if (!same.has(number.id)) same.set(number.id, number);
   }
-  for (const [key, group] of groups) {
+  for (const [key, byNumber] of groups) {
+    const group = [...byNumber.values()];
     const candidates = byKey.get(key) ?? [];
-    if (candidates.length === 0) unmatched.push(...group);
-    else if (candidates.length > 1 || group.length > 1) {
-      for (const number of group) ambiguous.push({ number, candidates });
+    for (const number of group) {
+      if (candidates.length === 0) unmatched.push(number);
+      else if (candidates.length > 1 || group.length > 1) ambiguous.push({ number, candidates });
     }
     for (const [number, shape] of pairs(group, candidates)) known.set(number.id, shape);
   }

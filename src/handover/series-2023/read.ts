@@ -1,4 +1,5 @@
 import { viewOf } from '../../bytes/struct-table.js';
+import { AreaSet, wholePages } from '../area-set.js';
 import { plainValue } from '../fdt/dts.js';
 import { type Fdt, type FdtNode, fdtStrings, fdtValue } from '../fdt/fdt.js';
 import type { DecodedNode, Handover, HandoverUser, MemoryArea, NamedArea, PreservedBlock } from '../model.js';
@@ -21,11 +22,11 @@ export function is2023({ root }: Fdt): boolean {
  * stand in the tree itself, with the memory that they keep in `mem` properties: pairs of u64 address and length.
  */
 export function read2023(tree: Fdt, facts: UpstreamFacts): Handover {
-  const blocks: PreservedBlock[] = [];
+  const kept: MemoryArea[] = [];
   const users = tree.root.children.map((child): HandoverUser => {
     const areas: NamedArea[] = [];
     const content = treeNode(child, areas);
-    for (const { address, size } of areas) blocks.push({ address, size, order: 0 });
+    for (const area of areas) kept.push(area);
     const [compatible = 'without compatible'] = fdtStrings(fdtValue(child, 'compatible'));
     return { name: child.name, blob: undefined, format: compatible, content, areas, damage: [] };
   });
@@ -36,7 +37,7 @@ export function read2023(tree: Fdt, facts: UpstreamFacts): Handover {
     address: facts.address,
     tree,
     scratch: facts.scratch,
-    preserved: { form: 'mem properties', blocks: merged(blocks), own: [], damage: [] },
+    preserved: { form: 'mem properties', blocks: merged(kept), own: [], damage: [] },
     users,
     files: [],
     evidence: [...facts.evidence, 'nodes with mem properties: the series of 2023/24'],
@@ -76,19 +77,6 @@ function treeNode(tree: FdtNode, areas: NamedArea[]): DecodedNode {
 }
 
 /** As the kernel makes its cache of them: whole pages, sorted, those that touch joined. */
-function merged(blocks: readonly PreservedBlock[]): PreservedBlock[] {
-  const found: { address: number; size: number; order: number }[] = [];
-  const pages = blocks.map(({ address, size }) => {
-    const start = Math.floor(address / PAGE) * PAGE;
-    return { address: start, size: Math.ceil((address + size - start) / PAGE) * PAGE, order: 0 };
-  });
-  for (const block of pages.sort((a, b) => a.address - b.address)) {
-    const last = found.at(-1);
-    if (last !== undefined && block.address <= last.address + last.size) {
-      last.size = Math.max(last.size, block.address + block.size - last.address);
-    } else {
-      found.push(block);
-    }
-  }
-  return found;
+function merged(areas: readonly MemoryArea[]): PreservedBlock[] {
+  return [...new AreaSet(areas.map(wholePages)).areas()].map((area) => ({ ...area, order: 0 }));
 }

@@ -1,4 +1,4 @@
-import { isExhumeError } from '../../bytes/errors.js';
+import { orUndefined } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import type { PhysicalMemory } from '../../dump/memory.js';
 import { FDT_MAGIC, fdtStrings, isFdt, readFdt } from '../fdt/fdt.js';
@@ -34,13 +34,8 @@ export function* treesIn(memory: PhysicalMemory): Generator<number> {
 /** The first strings of the root's properties, or of those of one name. */
 function rootValues(blob: Uint8Array | undefined, name?: string): string[] {
   if (blob === undefined) return [];
-  try {
-    const { properties } = readFdt(blob).root;
-    return properties
-      .filter((one) => name === undefined || one.name === name)
-      .map(({ value }) => fdtStrings(value)[0] ?? '');
-  } catch (error) {
-    if (isExhumeError(error)) return [];
-    throw error;
-  }
+  const properties = orUndefined(() => readFdt(blob).root.properties) ?? [];
+  return properties
+    .filter((one) => name === undefined || one.name === name)
+    .map(({ value }) => fdtStrings(value)[0] ?? '');
 }

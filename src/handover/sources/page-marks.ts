@@ -1,4 +1,4 @@
-import { isExhumeError } from '../../bytes/errors.js';
+import { orUndefined } from '../../bytes/errors.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import { KernelView } from '../../kernel/kernel-view.js';
 import { PageArray } from '../../kernel/memory/pages.js';
@@ -18,21 +18,12 @@ export type NotedOrder = (address: number) => number | undefined;
  * block's owner asks for it. Undefined where the kernel's `struct page`s cannot be read.
  */
 export function notedOrders(kernel: Kernel): NotedOrder | undefined {
-  let pages: PageArray;
-  try {
-    pages = new PageArray(new KernelView(kernel));
-  } catch (error) {
-    if (isExhumeError(error)) return undefined;
-    throw error;
-  }
+  const pages = orUndefined(() => new PageArray(new KernelView(kernel)));
+  if (pages === undefined) return undefined;
   return (address) => {
-    try {
-      const note = pages.page(BigInt(address / PAGE)).big('private');
-      const order = note & 0xffffffffn;
-      return note >> 32n === MAGIC && order <= MOST_ORDER ? Number(order) : undefined;
-    } catch (error) {
-      if (isExhumeError(error)) return undefined;
-      throw error;
-    }
+    const note = orUndefined(() => pages.page(BigInt(address / PAGE)).big('private'));
+    if (note === undefined || note >> 32n !== MAGIC) return undefined;
+    const order = note & 0xffffffffn;
+    return order <= MOST_ORDER ? Number(order) : undefined;
   };
 }

@@ -141,7 +141,7 @@ function readLuo(head: LuoHead, reader: HandoverReader | undefined): Luo {
           const memfd = readMemfd(reader, file.data, name, file.compatible);
           known.push(memfd.content);
           files.push(memfd.file);
-          areas.push(...memfd.areas);
+          for (const area of memfd.areas) areas.push(area);
         });
       }
       inside.push(

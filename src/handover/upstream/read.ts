@@ -88,7 +88,7 @@ export function readUpstream(tree: Fdt, source: HandoverSource, facts: UpstreamF
       return { name: child.name, blob, format: 'not there', content, areas: [], damage: own };
     }
     const { files: found, ...content } = readUser(child.name, bytes, reader, facts);
-    files.push(...found);
+    for (const file of found) files.push(file);
     damage.push(...content.damage);
     return { name: child.name, blob, bytes, ...content };
   });

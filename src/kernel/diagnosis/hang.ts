@@ -35,7 +35,7 @@ export function originOfHang(tasks: readonly HungTask[], tolerance: number): Han
     since.set(root, Math.min(...circle.map((each) => each.since)));
     waiters.set(root, (waiters.get(root) ?? 0) + (task === root ? 0 : 1));
   }
-  const earliest = Math.min(...since.values());
+  const earliest = [...since.values()].reduce((least, from) => Math.min(least, from), Number.POSITIVE_INFINITY);
   const oldest = [...since].flatMap(([task, from]) => (from <= earliest + tolerance ? [task] : []));
   const [first, ...others] = oldest;
   if (first === undefined) return undefined;
