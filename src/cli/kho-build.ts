@@ -82,8 +82,8 @@ export function writeBuilt(
   }
   if (output === '-' || tree === '-') throw new ExhumeError('EXH_USAGE', 'a handover is written to files alone');
   const built = buildHandover(description, open);
-  if (output !== undefined) written(output, (file) => built.image.writeElf(file, [built.note]));
-  if (tree !== undefined) written(tree, (file) => file.write(0, built.tree));
+  if (output !== undefined) OutputFile.whole(output, (file) => built.image.writeElf(file, [built.note]));
+  if (tree !== undefined) OutputFile.whole(tree, (file) => file.write(0, built.tree));
   if (directory !== undefined) writeDirectory(directory, built);
   const model = reportBuilt(built, outputs, trace);
   return { model, lines: () => khoBuiltText(model) };
@@ -106,28 +106,20 @@ export async function buildFromTrace(
   return writeBuilt(describeFtrace(state, series, memory), open, outputs, state);
 }
 
-function written(name: string, write: (file: OutputFile) => void): void {
-  const file = OutputFile.create(name);
-  try {
-    write(file);
-    file.commit();
-  } finally {
-    file.abort();
-  }
-}
-
 function writeDirectory(directory: string, { tree, blobs, image, scratch }: BuiltHandover): void {
   try {
     mkdirSync(join(directory, 'sub_fdts'), { recursive: true });
   } catch (error) {
     throw ioError(directory, 'create', error);
   }
-  written(join(directory, 'fdt'), (file) => file.write(0, tree));
+  OutputFile.whole(join(directory, 'fdt'), (file) => file.write(0, tree));
   for (const { name, address, size } of blobs) {
-    written(join(directory, 'sub_fdts', name), (file) => file.write(0, image.bytes(address, size)));
+    OutputFile.whole(join(directory, 'sub_fdts', name), (file) => file.write(0, image.bytes(address, size)));
   }
   const lines = (numbers: readonly number[]) =>
     new TextEncoder().encode(numbers.map((one) => `0x${one.toString(16)}\n`).join(''));
-  written(join(directory, 'scratch_phys'), (file) => file.write(0, lines(scratch.map(({ address }) => address))));
-  written(join(directory, 'scratch_len'), (file) => file.write(0, lines(scratch.map(({ size }) => size))));
+  OutputFile.whole(join(directory, 'scratch_phys'), (file) =>
+    file.write(0, lines(scratch.map(({ address }) => address))),
+  );
+  OutputFile.whole(join(directory, 'scratch_len'), (file) => file.write(0, lines(scratch.map(({ size }) => size))));
 }

@@ -9,12 +9,6 @@ export function drawKho({ handovers, memory }: OpenedHandovers, path: string): I
   const images = buildKhoImage(handovers, memory?.ranges());
   if (path === '-') return khoImageText(images);
   const text = path.endsWith('.svg') ? khoImageSvg(images) : `${[...khoImageText(images)].join('\n')}\n`;
-  const file = OutputFile.create(path);
-  try {
-    file.write(0, new TextEncoder().encode(text));
-    file.commit();
-  } finally {
-    file.abort();
-  }
+  OutputFile.whole(path, (file) => file.write(0, new TextEncoder().encode(text)));
   return undefined;
 }

@@ -204,23 +204,17 @@ class TraceRun {
         hint: '-o trace.dat',
       });
     }
-    const sink = OutputFile.create(output);
-    try {
-      const progress = this.watch(buffers);
-      const events = writeTraceDat(traceFor(trace, first), sink, {
+    const events = OutputFile.whole(output, (sink) =>
+      writeTraceDat(traceFor(trace, first), sink, {
         version: format === 'trace.dat' ? 7 : 6,
         buffers,
         cpus: cpu,
         // All instances share what is asked of them, but for times: those are of the first one's clock.
         wanted: (base) => this.wanted(traceFor(trace, first), first, base, undefined),
-        progress,
-      });
-      sink.commit();
-      return { events, what: output, broken: [] };
-    } catch (error) {
-      sink.abort();
-      throw error;
-    }
+        progress: this.watch(buffers),
+      }),
+    );
+    return { events, what: output, broken: [] };
   }
 
   private writePerfetto(buffer: TraceBuffer): Written {
@@ -246,24 +240,14 @@ class TraceRun {
       appendAll(new PipeSink(STDOUT, 'standard output'), packets);
       return { events, what: 'standard output', broken };
     }
-    const file = OutputFile.create(output);
-    try {
+    OutputFile.whole(output, (file) => {
       let size = 0;
-      appendAll(
-        {
-          name: output,
-          append: (bytes) => {
-            file.write(size, bytes);
-            size += bytes.length;
-          },
-        },
-        packets,
-      );
-      file.commit();
-    } catch (error) {
-      file.abort();
-      throw error;
-    }
+      const append = (bytes: Uint8Array): void => {
+        file.write(size, bytes);
+        size += bytes.length;
+      };
+      appendAll({ name: output, append }, packets);
+    });
     return { events, what: output, broken };
   }
 

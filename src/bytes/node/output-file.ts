@@ -60,6 +60,21 @@ export class OutputFile implements ByteSink {
   }
 
   /**
+   * A file that a step writes, and that is there whole or not at all. Throws what `create` and `commit` throw, and the step.
+   * @returns what the step gives
+   */
+  static whole<T>(name: string, step: (file: OutputFile) => T): T {
+    const file = OutputFile.create(name);
+    try {
+      const result = step(file);
+      file.commit();
+      return result;
+    } finally {
+      file.abort();
+    }
+  }
+
+  /**
    * Begins with all that another file holds: sharing its blocks where the file system can, else with a copy of them.
    * The thread is free while it is being copied.
    */

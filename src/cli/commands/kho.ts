@@ -186,13 +186,7 @@ async function extract(
   const { buildKhoExtract } = await import('../../report/kho-extract.js');
   const { khoExtractText } = await import('../../report/text/kho-extract.js');
   const found = findExtract(handovers, name, kernel && notedOrders(kernel));
-  const file = OutputFile.create(output);
-  try {
-    copyExtract(found, memory, file);
-    file.commit();
-  } finally {
-    file.abort();
-  }
+  OutputFile.whole(output, (file) => copyExtract(found, memory, file));
   const model = buildKhoExtract(found, output);
   return { model, lines: () => khoExtractText(model) };
 }

@@ -127,12 +127,5 @@ export function lastIdNoted(directory: string): bigint {
 
 /** A file that is there whole or not at all. Throws EXH_NO_SPACE, EXH_IO. */
 export function writeWhole(path: string, bytes: Uint8Array): void {
-  const output = OutputFile.create(path);
-  try {
-    output.write(0, bytes);
-    output.commit();
-  } catch (error) {
-    output.abort();
-    throw error;
-  }
+  OutputFile.whole(path, (output) => output.write(0, bytes));
 }
