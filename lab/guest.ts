@@ -15,6 +15,8 @@ const SOURCES = fileURLToPath(new URL('../../lab/guest/', import.meta.url));
 export const DRIVERS = fileURLToPath(new URL('../../drivers/', import.meta.url));
 const MODULE = 'exhume_lab_crash';
 const PROGRAM = 'exhume-lab-user';
+/** Of all programs. */
+const SHARED = 'exhume-lab.h';
 const SECRETS = 'exhume-lab-secrets';
 const TRACER = 'exhume-lab-trace';
 const TRACED = 'exhume_lab_trace';
@@ -33,22 +35,22 @@ const BUILDERS: Partial<Record<KernelName, 'bookworm' | 'forky'>> = { '6.1': 'bo
 
 /** Changes when the sources of the module and of the program for all deaths do. */
 export function sourcesDigest(): string {
-  return digestOf(`${PROGRAM}.c`, `${MODULE}.c`);
+  return digestOf(SHARED, `${PROGRAM}.c`, `${MODULE}.c`);
 }
 
 /** Changes when the source of the program that leaves secrets does. */
 export function secretsDigest(): string {
-  return digestOf(`${SECRETS}.c`);
+  return digestOf(SHARED, `${SECRETS}.c`);
 }
 
 /** Changes when the source of the program of guests that hand over does. */
 export function handoverDigest(): string {
-  return digestOf(`${HANDER}.c`);
+  return digestOf(SHARED, `${HANDER}.c`);
 }
 
 /** Changes when the sources of the module and of the program of guests that trace do. */
 export function traceDigest(): string {
-  return digestOf(`${TRACER}.c`, `${TRACED}.c`, `${TRACED}.h`);
+  return digestOf(SHARED, `${TRACER}.c`, `${TRACED}.c`, `${TRACED}.h`);
 }
 
 function digestOf(...files: readonly string[]): string {

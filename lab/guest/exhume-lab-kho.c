@@ -26,20 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void fail(const char *what)
-{
-	printf("@@ failed: %s: %s\n", what, strerror(errno));
-	fflush(stdout);
-	exit(1);
-}
-
-/* A system call that must not fail. */
-static long must(long result, const char *what)
-{
-	if (result == -1)
-		fail(what);
-	return result;
-}
+#include "exhume-lab.h"
 
 /* ---- /dev/liveupdate, of include/uapi/linux/liveupdate.h ---- */
 

@@ -19,20 +19,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "exhume-lab.h"
+
 /* linux/keyctl.h */
 enum { USER_KEYRING = -4 };
 
 static const char *number;
-
-static long must(long result, const char *what)
-{
-	if (result == -1) {
-		printf("@@ failed: %s: %s\n", what, strerror(errno));
-		fflush(stdout);
-		exit(1);
-	}
-	return result;
-}
 
 /* The secret of a place, in memory that is cleared again: only what the place keeps is to be found. */
 static char secret[64];

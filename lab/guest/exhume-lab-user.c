@@ -43,24 +43,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "exhume-lab.h"
+
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT 21
 #endif
-
-static void fail(const char *what)
-{
-	printf("@@ failed: %s: %s\n", what, strerror(errno));
-	fflush(stdout);
-	exit(1);
-}
-
-/* A system call that must not fail. */
-static long must(long result, const char *what)
-{
-	if (result == -1)
-		fail(what);
-	return result;
-}
 
 static void stay(void)
 {
