@@ -5,7 +5,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { isExhumeError } from '../bytes/errors.js';
 import { viewOf } from '../bytes/struct-table.js';
-import { openFiles } from '../testing/open-files.js';
+import { openFiles, untilClosed } from '../testing/open-files.js';
 import { loadPassing } from '../testing/passing.js';
 import { Random } from '../testing/random.js';
 import { BASE, part, SIZE, servedEcho } from '../testing/served-echo.js';
@@ -192,8 +192,7 @@ test('whatever descriptors come with whatever message, none is left open and the
   await client.read(7, 0, 0).catch(() => {});
   await end();
   for (const descriptor of [event, zero, small.descriptor]) closeSync(descriptor);
-  await until(() => openFiles().length === before.length);
-  assert.deepEqual(openFiles(), before);
+  await untilClosed(before);
 });
 
 test('more descriptors than any message brings end the connection', { skip }, async (t) => {

@@ -48,7 +48,7 @@ export async function servedEcho(
   const over = async (): Promise<void> => {
     for (const socket of sockets) socket.destroy();
     await until(() => seen.closed.length === sockets.length);
-    server.close();
+    await new Promise((closed) => server.close(closed));
     closeSync(memory.descriptor);
     rmSync(directory, { recursive: true });
   };

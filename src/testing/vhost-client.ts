@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { readSync, writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { setImmediate as turn } from 'node:timers/promises';
 import { viewOf } from '../bytes/struct-table.js';
 import { FrameReader } from '../device/frames.js';
 import * as wire from '../device/vhost-user/protocol.js';
 import type { GuestRam } from './guest-ram.js';
 import type { Passing } from './passing.js';
 import { type Descriptor, RingDriver, type Used } from './ring-driver.js';
+import { until } from './until.js';
 
 /** Where the machine's process has its memory. */
 const USER = 0x7f00_0000_0000;
@@ -47,11 +47,10 @@ export class VhostClient {
 
   /** The payload of the next reply. */
   async reply(request: number): Promise<Uint8Array> {
-    for (let turns = 0; this.replies.length === 0; turns++) {
+    await until(() => {
       assert.ok(!this.closed, 'the device closed the connection');
-      assert.ok(turns < 1_000_000, 'no reply');
-      await turn();
-    }
+      return this.replies.length > 0;
+    });
     const bytes = this.replies.shift() ?? new Uint8Array(0);
     const header = wire.HEADER.read(viewOf(bytes));
     assert.deepEqual(header, { request, flags: wire.VERSION | wire.REPLY, size: bytes.length - wire.HEADER.size });
@@ -165,13 +164,12 @@ export class VhostClient {
     assert.ok(ring);
     ring.submit(readable, writable);
     this.kick(queue);
-    for (let turns = 0; ; turns++) {
-      const used = ring.collect();
-      if (used) return used;
-      if (broken()) return 'broken';
-      assert.ok(turns < 1_000_000, 'the request never comes back');
-      await turn();
-    }
+    let used: Used | undefined;
+    await until(() => {
+      used = ring.collect();
+      return used !== undefined || broken();
+    });
+    return used ?? 'broken';
   }
 }
 

@@ -6,6 +6,7 @@ import { isExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
 import { GuestRam } from '../../testing/guest-ram.js';
 import { Random } from '../../testing/random.js';
+import { until } from '../../testing/until.js';
 import { VfioClient } from '../../testing/vfio-client.js';
 import { VirtioDriver } from '../../testing/virtio-driver.js';
 import { Echo } from '../../testing/virtio-echo.js';
@@ -312,10 +313,7 @@ for (const [name, bytes] of [
   test(`closed: ${name}`, async () => {
     const { client, seen } = await setup();
     client.socket.write(bytes);
-    for (let turns = 0; seen.closed.length === 0; turns++) {
-      assert.ok(turns < 1000);
-      await turn();
-    }
+    await until(() => seen.closed.length > 0);
     assert.ok(isExhumeError(seen.closed[0], 'EXH_DEVICE_PROTOCOL'));
   });
 }
@@ -330,7 +328,7 @@ test('a machine that ends in the middle of a request leaves nothing behind', asy
   await driver.status();
   const resets = device.resets;
   client.socket.end();
-  for (let turns = 0; seen.closed.length === 0 && turns < 1000; turns++) await turn();
+  await until(() => seen.closed.length > 0);
   assert.deepEqual([seen.closed, seen.broken, device.resets], [[undefined], [], resets + 1]);
 });
 

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { isExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
-import { openFiles } from '../../testing/open-files.js';
+import { openFiles, untilClosed } from '../../testing/open-files.js';
 import { loadPassing } from '../../testing/passing.js';
 import { Random } from '../../testing/random.js';
 import { BASE, part, SIZE, servedEcho } from '../../testing/served-echo.js';
@@ -304,6 +304,5 @@ test('tens of thousands of wrong messages, in any order, with any descriptors: n
   assert.deepEqual(await wellBehaved.request(0, [part(0, 8)], [part(64, 8)]), { id: 0, length: 8 });
   await end();
   for (const descriptor of [event, zero, small]) closeSync(descriptor);
-  await until(() => openFiles().length === before.length);
-  assert.deepEqual(openFiles(), before);
+  await untilClosed(before);
 });
