@@ -1,6 +1,6 @@
 import { ExhumeError } from '../../bytes/errors.js';
 import { viewOf } from '../../bytes/struct-table.js';
-import type { DecodedNode, HandoverFile, NamedArea } from '../model.js';
+import type { DecodedNode, HandoverFile, MemoryArea, NamedArea } from '../model.js';
 import { type HandoverReader, PAGE } from '../source-reader.js';
 import { hexText, node, sizeText } from '../words.js';
 import { readVmalloc } from './lists.js';
@@ -16,6 +16,11 @@ const PFN_MASK = (1n << PFN_BITS) - 1n;
 export const FOLIO_DIRTY = 1;
 /** Of a folio: it was filled, with zeros at least. */
 export const FOLIO_UPTODATE = 2;
+
+/** Bytes of its list that are read at once. */
+const AT_ONCE = 1 << 20;
+
+type Folio = HandoverFile['folios'][number];
 
 /** What a memfd hands over. */
 export interface Memfd {
@@ -38,25 +43,14 @@ export function readMemfd(reader: HandoverReader, address: bigint, name: string,
   } = compatible === 'memfd-v1' ? old : MEMFD.read(view, 0, true);
   // Of an empty file there is no list (memfd_luo_retrieve).
   const list = count === 0n ? { pieces: [], own: [], unknownFlags: 0 } : readVmalloc(reader, viewOf(folios));
-  const found: { address: number; index: number; flags: number }[] = [];
-  for (let index = 0; index < Number(count); index++) {
-    const at = index * MEMFD_FOLIO.size;
-    const piece = list.pieces[Math.floor(at / (list.pieces[0]?.size ?? PAGE))];
-    if (piece === undefined) {
-      throw new ExhumeError('EXH_BAD_STRUCTURE', `a list of ${count} folios, which ends after ${index}`, {
-        expected: count,
-        found: index,
-      });
+  const found: Folio[] = [];
+  for (const view of listed(reader, list.pieces, Number(count))) {
+    for (let at = 0; at < view.byteLength; at += MEMFD_FOLIO.size) {
+      const { pfn_flags: word, index } = MEMFD_FOLIO.read(view, at, true);
+      const pfn = Number(word & PFN_MASK);
+      // Nothing was there: the next kernel leaves it a hole.
+      if (pfn !== 0) found.push({ address: pfn * PAGE, index: Number(index), flags: Number(word >> PFN_BITS) });
     }
-    const within = BigInt(piece.address) + BigInt(at % piece.size);
-    const folio = MEMFD_FOLIO.read(reader.view(within, MEMFD_FOLIO.size), 0, true);
-    // Nothing was there: the next kernel leaves it a hole.
-    if ((folio.pfn_flags & PFN_MASK) === 0n) continue;
-    found.push({
-      address: Number((folio.pfn_flags & PFN_MASK) * BigInt(PAGE)),
-      index: Number(folio.index),
-      flags: Number(folio.pfn_flags >> PFN_BITS),
-    });
   }
   const set = SEALS.filter((_, bit) => (seals >> bit) & 1);
   const unknown = seals >>> SEALS.length;
@@ -79,7 +73,36 @@ export function readMemfd(reader: HandoverReader, address: bigint, name: string,
     areas: [
       { address: Number(address), size: PAGE, what: `${name}: struct memfd_luo_ser` },
       ...[...list.own, ...list.pieces].map((area) => ({ ...area, what: `${name}: list of folios` })),
-      ...found.map(({ address: at }) => ({ address: at, size: PAGE, what: `${name}: folio` })),
+      ...runsOf(found, `${name}: folio`),
     ],
   };
+}
+
+/** The entries of a list, many at once. Throws where it has fewer than it says. */
+function* listed(reader: HandoverReader, pieces: readonly MemoryArea[], count: number): Generator<DataView> {
+  let left = count;
+  for (const { address, size } of pieces) {
+    for (let at = 0; at < size && left > 0; at += AT_ONCE) {
+      const length = Math.min(AT_ONCE, size - at, left * MEMFD_FOLIO.size);
+      yield reader.view(BigInt(address + at), length);
+      left -= length / MEMFD_FOLIO.size;
+    }
+  }
+  if (left > 0) {
+    throw new ExhumeError('EXH_BAD_STRUCTURE', `a list of ${count} folios, which ends after ${count - left}`, {
+      expected: count,
+      found: count - left,
+    });
+  }
+}
+
+/** The first pages of folios: those that lie behind each other in one area. A guest may have millions. */
+function runsOf(folios: readonly Folio[], what: string): NamedArea[] {
+  const runs: (NamedArea & { size: number })[] = [];
+  for (const { address } of folios) {
+    const last = runs.at(-1);
+    if (last !== undefined && last.address + last.size === address) last.size += PAGE;
+    else runs.push({ address, size: PAGE, what });
+  }
+  return runs;
 }
