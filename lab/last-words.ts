@@ -48,9 +48,9 @@ export interface LivingGuest {
   tell(word: string): Promise<void>;
 }
 
-/** Opens the port that words come from, in a guest that listens; and waits for one. */
+/** Opens the port that words come from, in a guest that listens; and waits for one, whatever else it hears. */
 export const LISTEN = 'exec 3< /dev/ttyS1';
-export const HEAR = 'read word <&3';
+export const HEAR = 'until read word <&3; do sleep 1; done';
 
 /** An oops in a process that is not init: init's end is a panic of its own. The kernel goes on. */
 export const OOPS = `sh -c 'echo null > /proc/exhume-lab'`;
