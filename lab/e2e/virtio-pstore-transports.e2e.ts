@@ -175,13 +175,12 @@ async function leaves(living: LivingGuest, hosts: Hosts): Promise<void> {
   if (dead > 0 && dumps.length > 1) {
     throw new LabError(`${words.name} died before it was told to:\n${endsOf(boots.slice(0, dead))}`);
   }
-  const found = dumps.map(({ reason, count, parts, missing, damage }) => {
-    return { reason, count, missing, damage, files: parts.map(({ file, boot }) => `${file} of boot ${boot}`) };
-  });
+  const found = dumps.map(({ reason, count, missing, damage }) => [reason, count, missing, damage]);
+  const files = dumps.flatMap(({ parts }) => parts).map(({ file, boot }) => `${file} of boot ${boot}`);
   assert.deepEqual(
-    found.map(({ files: _, ...dump }) => dump),
-    [{ reason: 'Panic', count: 1, missing: [], damage: [] }],
-    `${JSON.stringify(found)}; its boots ended with:\n${endsOf(boots)}`,
+    found,
+    [['Panic', 1, [], []]],
+    `${JSON.stringify(found)} in ${files.join(', ')}; its boots ended with:\n${endsOf(boots)}`,
   );
   assertSameLog(loggedLines(dumps[0]?.text ?? ''), untilDumped(boots[dead] ?? []));
 }

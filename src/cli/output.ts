@@ -40,7 +40,7 @@ export function streamOutput(stream: TextStream): Output {
  */
 export async function fileOutput(path: string): Promise<FileOutput> {
   // Few answers go to a file: the others need not load this.
-  const [{ OutputFile }, { PipeSink }, { outputError }] = await Promise.all([
+  const [{ AppendingFile, OutputFile }, { PipeSink }, { outputError }] = await Promise.all([
     import('../bytes/node/output-file.js'),
     import('../bytes/node/pipe-sink.js'),
     import('../bytes/node/output-error.js'),
@@ -56,13 +56,9 @@ export async function fileOutput(path: string): Promise<FileOutput> {
     throw outputError(path, 'open', error);
   }
   const file = OutputFile.create(path, ANSWER_MODE);
-  let size = 0;
-  const append = (bytes: Uint8Array) => {
-    file.write(size, bytes);
-    size += bytes.length;
-  };
+  const sink = new AppendingFile(file);
   return textOutput(
-    append,
+    (bytes) => sink.append(bytes),
     () => file.commit(),
     () => file.abort(),
   );

@@ -1,6 +1,6 @@
 import type { AppendSink } from '../bytes/byte-sink.js';
 import { type Damage, ExhumeError } from '../bytes/errors.js';
-import { OutputFile } from '../bytes/node/output-file.js';
+import { AppendingFile, OutputFile } from '../bytes/node/output-file.js';
 import { PipeSink } from '../bytes/node/pipe-sink.js';
 import { traceListText, traceStatsText } from '../report/text/trace.js';
 import { buildTrace, sumOf, TOP, type TraceReading, traceDamage } from '../report/trace.js';
@@ -240,14 +240,7 @@ class TraceRun {
       appendAll(new PipeSink(STDOUT, 'standard output'), packets);
       return { events, what: 'standard output', broken };
     }
-    OutputFile.whole(output, (file) => {
-      let size = 0;
-      const append = (bytes: Uint8Array): void => {
-        file.write(size, bytes);
-        size += bytes.length;
-      };
-      appendAll({ name: output, append }, packets);
-    });
+    OutputFile.whole(output, (file) => appendAll(new AppendingFile(file), packets));
     return { events, what: output, broken };
   }
 

@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import type { ByteSink } from '../byte-sink.js';
+import type { AppendSink, ByteSink } from '../byte-sink.js';
 import { ExhumeError } from '../errors.js';
 import { outputError } from './output-error.js';
 
@@ -134,6 +134,21 @@ export class OutputFile implements ByteSink {
         // It is gone already, or the file system is: there is nobody to tell.
       }
     }
+  }
+}
+
+/** A file that is written from its beginning to its end. */
+export class AppendingFile implements AppendSink {
+  readonly name: string;
+  private at = 0;
+
+  constructor(private readonly file: OutputFile) {
+    this.name = file.name;
+  }
+
+  append(bytes: Uint8Array): void {
+    this.file.write(this.at, bytes);
+    this.at += bytes.length;
   }
 }
 

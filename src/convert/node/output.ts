@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import type { AppendSink, ByteSink } from '../../bytes/byte-sink.js';
-import { OutputFile } from '../../bytes/node/output-file.js';
+import { AppendingFile, OutputFile } from '../../bytes/node/output-file.js';
 import { PipeSink } from '../../bytes/node/pipe-sink.js';
 import type { CompressionMethod } from '../../codecs/codec.js';
 import type { DumpDescription } from '../../dump/description.js';
@@ -121,21 +121,6 @@ function writerFor(
     case 'kdump':
     case 'flattened':
       return new KdumpWriter(sink, description, selection, { compression, ...(split !== undefined && { split }) });
-  }
-}
-
-/** A file that is written from its beginning to its end. */
-class AppendingFile implements AppendSink {
-  readonly name: string;
-  private at = 0;
-
-  constructor(private readonly file: OutputFile) {
-    this.name = file.name;
-  }
-
-  append(bytes: Uint8Array): void {
-    this.file.write(this.at, bytes);
-    this.at += bytes.length;
   }
 }
 

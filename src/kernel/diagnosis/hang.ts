@@ -32,15 +32,22 @@ export function originOfHang(tasks: readonly HungTask[], tolerance: number): Han
   for (const task of tasks) {
     const circle = lastOf(task, byPid);
     const root = circle.reduce(firstByName);
-    since.set(root, Math.min(...circle.map((each) => each.since)));
+    since.set(root, earliestOf(circle.map((each) => each.since)));
     waiters.set(root, (waiters.get(root) ?? 0) + (task === root ? 0 : 1));
   }
-  const earliest = [...since.values()].reduce((least, from) => Math.min(least, from), Number.POSITIVE_INFINITY);
+  const earliest = earliestOf(since.values());
   const oldest = [...since].flatMap(([task, from]) => (from <= earliest + tolerance ? [task] : []));
   const [first, ...others] = oldest;
   if (first === undefined) return undefined;
   const task = others.reduce(firstByName, first);
   return { task, waiters: waiters.get(task) ?? 0 };
+}
+
+/** There may be more of them than a function takes arguments. */
+function earliestOf(times: Iterable<number>): number {
+  let earliest = Number.POSITIVE_INFINITY;
+  for (const time of times) earliest = Math.min(earliest, time);
+  return earliest;
 }
 
 /** Who a task waits for in the end: one task, or several that wait for each other. */
